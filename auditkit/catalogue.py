@@ -1,0 +1,215 @@
+"""The check reference and the JSON schemas, generated from the code; `--check` fails when stale."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from auditkit.check import Check, Limit
+from auditkit.config import AuditConfig
+from auditkit.judge import number
+from auditkit.registry import Registry, load_registry
+
+HEADINGS = (
+    "What it measures", "Why it matters", "How to read it", "What to do", "Limits of this check",
+    "References",
+)  # fmt: skip
+
+
+def sections(check: Check) -> dict[str, str]:
+    """The docstring's parts by heading; the text before the first heading under ""."""
+    parts: dict[str, list[str]] = {"": []}
+    current = ""
+    for line in inspect.cleandoc(check.doc).splitlines():
+        if line.rstrip().removesuffix(":") in HEADINGS and not line.startswith(" "):
+            current = line.rstrip().removesuffix(":")
+            parts[current] = []
+        else:
+            parts[current].append(line.strip())
+    return {name: "\n".join(lines).strip() for name, lines in parts.items()}
+
+
+def listing(registry: Registry) -> str:
+    """One line per check."""
+    width = max((len(check_id) for check_id in registry.checks), default=0)
+    return "\n".join(f"{c.id:<{width}}  {c.title}" for c in registry.checks.values())
+
+
+def explain(check: Check) -> str:
+    """Everything about one check, as plain text."""
+    parts = sections(check)
+    lines = [check.id, check.title, "", parts[""], ""]
+    for heading in HEADINGS:
+        if heading in parts:
+            lines += [heading, *(f"  {line}" for line in parts[heading].splitlines()), ""]
+    lines += ["Limits", *(f"  {line}" for line in _limit_lines(check)), ""]
+    lines += ["Parameters", *(f"  {line}" for line in _param_lines(check)), ""]
+    needs = ", ".join(sorted(check.needs)) or "predictions only"
+    lines.append(f"Severity {check.severity}. Needs: {needs}.")
+    return "\n".join(lines)
+
+
+def reference(registry: Registry) -> str:
+    """The reference of all checks, as Markdown."""
+    lines = [
+        "# Checks", "",
+        "Generated from the checks' docstrings by `python -m auditkit.catalogue`.", "",
+    ]  # fmt: skip
+    for check in registry.checks.values():
+        parts = sections(check)
+        lines += [f"## {check.id}", "", f"*{check.title}.* Severity: {check.severity}.", ""]
+        lines += [parts[""], ""]
+        for heading in HEADINGS:
+            if heading in parts:
+                lines += [f"**{heading}.** {' '.join(parts[heading].split())}", ""]
+        lines += [*(f"- Limit {line}" for line in _limit_lines(check))]
+        lines += [*(f"- Parameter {line}" for line in _param_lines(check)), ""]
+    return "\n".join(lines)
+
+
+def readme_table(registry: Registry) -> str:
+    """The checks as a Markdown table, for the README."""
+    rows = ["| check | the claim it tests | default limit |", "|---|---|---|"]
+    for check in registry.checks.values():
+        gated = [limit for limit in check.limits if limit.value is not None]
+        shown = ", ".join(
+            f"{limit.name} {_sign(limit)} {number(limit.value or 0.0)}" for limit in gated
+        )
+        rows.append(f"| `{check.id}` | {check.title} | {shown} |")
+    return "\n".join(rows)
+
+
+def config_schema(registry: Registry) -> dict[str, Any]:
+    """JSON schema of `auditkit.toml`, with the known checks, limits and parameters spelled out."""
+    from pydantic import TypeAdapter
+
+    schema = AuditConfig.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "auditkit.toml"
+    general = {"$ref": "#/$defs/CheckConfig"}
+    known = {}
+    for check in registry.checks.values():
+        limits = {
+            limit.name: {
+                "description": f"{limit.means or limit.name}; false reports without gating",
+                "anyOf": [
+                    {"type": "number", "minimum": limit.lowest, "maximum": limit.highest},
+                    {"const": False},
+                ],
+                **({} if limit.value is None else {"default": limit.value}),
+            }
+            for limit in check.limits
+        }
+        params = TypeAdapter(check.params).json_schema()
+        params["additionalProperties"] = False
+        known[check.id] = {
+            "description": check.title,
+            "allOf": [general],
+            "properties": {
+                "limits": {"type": "object", "properties": limits, "additionalProperties": False},
+                "params": params,
+            },
+        }
+    schema["properties"]["checks"]["properties"] = known
+    return schema
+
+
+def result_schema() -> dict[str, Any]:
+    """JSON schema of `result.json`."""
+    from pydantic import TypeAdapter
+
+    from auditkit.result import AuditResult
+
+    schema = TypeAdapter(AuditResult).json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema
+
+
+def generated(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every generated file of a checkout with what it should hold."""
+    registry = load_registry()
+    yield root / "docs" / "checks.md", reference(registry)
+    yield root / "auditkit" / "config.schema.json", _json(config_schema(registry))
+    yield root / "auditkit" / "result.schema.json", _json(result_schema())
+    readme = root / "README.md"
+    yield readme, _between(readme.read_text(encoding="utf-8"), "checks", readme_table(registry))
+
+
+def main() -> int:
+    """Write the generated files, or with `--check` say which are stale."""
+    root = Path(__file__).resolve().parent.parent
+    stale = [
+        (path, text)
+        for path, text in generated(root)
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path, text in stale:
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        sys.stderr.write(f"{'stale' if '--check' in sys.argv else 'wrote'}: {path}\n")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+def _json(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _between(text: str, name: str, content: str) -> str:
+    """The text with what stands between `<!-- name -->` and `<!-- /name -->` replaced."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}\n{content}\n{end}{after}"
+
+
+def _sign(limit: Limit) -> str:
+    return "≤" if limit.direction == "max" else "≥"
+
+
+def _limit_lines(check: Check) -> list[str]:
+    lines = []
+    for limit in check.limits:
+        default = (
+            "not gated by default" if limit.value is None else f"{_sign(limit)} {limit.value:g}"
+        )
+        means = f", {limit.means}" if limit.means else ""
+        lines.append(f"{limit.name}: {default}{means} ({limit.lowest:g} to {limit.highest:g})")
+    return lines
+
+
+def _param_lines(check: Check) -> list[str]:
+    docs = _field_docs(check.params)
+    defaults = dataclasses.asdict(check.params())
+    return [
+        f"{name} = {json.dumps(value)}" + (f": {docs[name]}" if name in docs else "")
+        for name, value in defaults.items()
+    ]
+
+
+def _field_docs(params: type[Any]) -> dict[str, str]:
+    """Docstrings that stand under the fields of a dataclass and of what it extends."""
+    docs: dict[str, str] = {}
+    for owner in reversed(params.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for node, following in itertools.pairwise(body.body):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+            ):
+                docs[node.target.id] = " ".join(str(following.value.value).split())
+    return docs
+
+
+if __name__ == "__main__":
+    sys.exit(main())

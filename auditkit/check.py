@@ -1,0 +1,171 @@
+"""What a check is: a function with a claim, limits and parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from auditkit.data import AuditData
+from auditkit.finding import Measurement, Severity
+from auditkit.model import Capability, Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound on one of a check's measurements.
+
+    Attributes:
+        name: Name of the measurements it judges.
+        direction: "max" when larger is worse, "min" when smaller is worse.
+        value: The default limit; None reports the measurement without gating it.
+        lowest: Smallest value the quantity can have; a limit below it is refused.
+        highest: Largest value the quantity can have.
+        means: One line for the reference and the config schema.
+    """
+
+    name: str
+    direction: Literal["max", "min"]
+    value: float | None
+    lowest: float = 0.0
+    highest: float = 1.0
+    means: str = ""
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not self.lowest <= self.value <= self.highest:
+            raise ValueError(
+                f"limit {self.name} = {self.value} is outside [{self.lowest}, {self.highest}]"
+            )
+        if math.isnan(self.lowest) or math.isnan(self.highest):
+            raise ValueError(f"limit {self.name} has no valid range")
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """The two error levels every verdict uses (DESIGN: a PASS is uncorrected, a FAIL corrected).
+
+    Attributes:
+        level: Confidence of one claim, one-sided; 0.95 means a false PASS in at most 5 % of runs.
+        family: Gated limits of the whole suite, over which the chance of any false FAIL is shared.
+    """
+
+    level: float = 0.95
+    family: int = 1
+
+    @property
+    def claim_alpha(self) -> float:
+        """One-sided error of a bound that a PASS is read from."""
+        return 1.0 - self.level
+
+    def corrected_alpha(self, comparisons: int) -> float:
+        """One-sided error of a bound that a FAIL is read from, Bonferroni over all comparisons.
+
+        Args:
+            comparisons: Comparisons this limit makes in this check (slices × pairs × classes).
+        """
+        return self.claim_alpha / (max(self.family, 1) * max(comparisons, 1))
+
+
+class Predictor(Protocol):
+    """The shared way to ask the model (see `auditkit.predictor`)."""
+
+    def predict(self, inputs: Iterable[Any]) -> Predictions:
+        """Answers for the inputs, in their order; each distinct input reaches the model once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything a check may use.
+
+    Attributes:
+        predictor: Asks the model.
+        data: The rows under audit.
+        splits: Every named split, the audited one included.
+        confidence: The levels for bounds.
+        rng: Random numbers of this check alone; the same seed gives the same stream.
+        advance: Report that a share (0..1) of the check is done.
+    """
+
+    predictor: Predictor
+    data: AuditData
+    splits: dict[str, AuditData]
+    confidence: Confidence
+    rng: np.random.Generator
+    advance: Callable[[float], None]
+
+
+Measure = Callable[[Context, Any], Iterable[Measurement]]
+
+
+@dataclass(frozen=True, slots=True)
+class NoParams:
+    """Parameters of a check that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check as the registry holds it. Made by the `check` decorator."""
+
+    id: str
+    """`family.kebab-name`, equal to the path of its file below the checks folder."""
+    title: str
+    """A sentence that is true or false of a model."""
+    severity: Severity
+    needs: frozenset[Capability]
+    params: type[Any]
+    """Frozen dataclass of the parameters, with defaults."""
+    limits: tuple[Limit, ...]
+    measure: Measure
+    doc: str
+    """The docstring: What it measures, Why it matters, How to read it, What to do, ..."""
+    module: str
+    extras: tuple[str, ...] = ()
+    """Importable packages the check needs beyond the core's."""
+
+    @property
+    def family(self) -> str:
+        """First part of the id."""
+        return self.id.partition(".")[0]
+
+
+def check(  # noqa: PLR0913 - these are the fields of a check, each given by name
+    id: str,
+    *,
+    title: str,
+    severity: Severity,
+    needs: Iterable[Capability] = (),
+    params: type[Any] = NoParams,
+    limits: tuple[Limit, ...],
+    extras: tuple[str, ...] = (),
+) -> Callable[[Measure], Check]:
+    """Turn a measuring function into a `Check`. Registers nothing, and needs no base class.
+
+    Raises:
+        ValueError: The function has no docstring, or two limits share a name.
+    """
+
+    def wrap(measure: Measure) -> Check:
+        if not measure.__doc__:
+            raise ValueError(
+                f"{id}: a check's function needs a docstring; it is the reference page"
+            )
+        names = [limit.name for limit in limits]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{id}: two limits share a name: {names}")
+        return Check(
+            id=id,
+            title=title,
+            severity=severity,
+            needs=frozenset(needs),
+            params=params,
+            limits=limits,
+            measure=measure,
+            doc=measure.__doc__,
+            module=measure.__module__,
+            extras=extras,
+        )
+
+    return wrap

@@ -1,0 +1,347 @@
+"""The command line. Every command returns an exit code; `main` turns errors into one too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditkit import __version__
+from auditkit.errors import AuditkitError, ConfigError, ResultError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from auditkit.config import AuditConfig
+    from auditkit.guess import Guess
+    from auditkit.result import AuditResult
+
+EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 4, 130
+
+EPILOG = """\b
+Exit codes:
+  0  every check that blocks has passed
+  1  a check failed
+  2  the command, the configuration, the data or the model is unusable
+  3  a check could not be decided with this much data
+  4  a check crashed, or one the configuration names could not run
+  5  nothing ran
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    _survive_any_text()
+    try:
+        code = cli.main(args=None if argv is None else list(argv), standalone_mode=False)
+    except AuditkitError as error:
+        _complain(f"{error.slug}: {error.message}", error.hint)
+        return EXIT_USAGE
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted.")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_INTERNAL
+    except (Exception, SystemExit) as error:  # exit(0) in somebody's model is no pass
+        _complain(
+            f"internal: {type(error).__name__}: {error}",
+            "This is a fault in auditkit. Run with --traceback before the command to see where.",
+        )
+        if "--traceback" in (sys.argv[1:] if argv is None else argv):
+            raise
+        return EXIT_INTERNAL
+    return code if isinstance(code, int) else 0
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="auditkit")
+@click.option("--traceback", is_flag=True, help="Show where an internal error happened.")
+def cli(traceback: bool) -> None:
+    """The pre-release gate for fine-tuned models."""
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="demo",
+              show_default=True, help="Folder that keeps model, data, config and report.")  # fmt: skip
+@click.option("--clean", is_flag=True, help="Build the same model without its planted defects.")
+def demo(out: Path, clean: bool) -> int:
+    """Fine-tune a small model with two planted defects, audit it, and find both."""
+    from auditkit.config import load_config
+    from auditkit.demo import build, unexpected
+    from auditkit.progress import TerminalProgress
+
+    with TerminalProgress(_stderr()) as progress:
+        files = build(out, progress.portion, planted=not clean)
+    result = _audit(load_config(files.config))
+    surprises = unexpected(result.findings, files.planted)
+    console = _stdout()
+    console.print()
+    for plant in files.planted:
+        console.print(
+            f"planted: {plant.description} → {plant.check}", markup=False, highlight=False
+        )
+    for surprise in surprises:
+        console.print(f"not as planned: {surprise}", markup=False, highlight=False)
+    code = result.decision.exit_code
+    console.print(
+        f"The gate returns exit code {code} for this model.\n"
+        f"Go on from here: open {out / 'audit' / 'report.html'}, or change {files.config} and run\n"
+        f"  auditkit run {files.config}",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    return EXIT_INTERNAL if surprises else 0
+
+
+MODEL_OPTIONS = [
+    click.option("--text", help="Column with the model's input."),
+    click.option("--label", help="Column with the true class."),
+    click.option("--sensitive", help="Columns with sensitive attributes: a,b"),
+    click.option("--positive", help="Class that counts as favourable or detected."),
+    click.option("--split", help="Column with each row's split."),
+    click.option("--evaluate", help="Split to audit."),
+    click.option("--cluster", help="Column that marks rows belonging together."),
+    click.option("--predicted", help="Predictions only: column with the predicted class."),
+    click.option("--scores", help="Predictions only: columns with probabilities: a,b"),
+]
+
+
+def with_model_options(function: Any) -> Any:
+    """Add the options that describe a model and its data."""
+    for option in reversed(MODEL_OPTIONS):
+        function = option(function)
+    return function
+
+
+@cli.command()
+@click.argument("what", nargs=-1, required=True, metavar="CONFIG | MODEL DATA | DATA")
+@with_model_options
+@click.option("--out", help="Run directory; overrides the configuration's.")
+@click.option("--seed", type=int, help="Seed of every random number.")
+@click.option("--only", help="Run only these checks: a,b")
+@click.option("--online", is_flag=True, help="Allow the network (hub model, data set or metric).")
+def run(what: tuple[str, ...], **options: Any) -> int:
+    """Audit a model: from a configuration, or a model and a data file.
+
+    \b
+    auditkit run auditkit.toml
+    auditkit run ./my-model data.csv --label label --sensitive gender,age
+    auditkit run package.module:predict data.csv --label label
+    auditkit run predictions.csv --label label --predicted prediction --sensitive gender
+    """
+    config = _configuration(what, options)
+    return _audit(_overridden(config, options)).decision.exit_code
+
+
+@cli.command()
+@click.argument("what", nargs=-1, required=True, metavar="MODEL DATA | DATA")
+@with_model_options
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="auditkit.toml",
+              show_default=True, help="File to write.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def init(what: tuple[str, ...], out: Path, force: bool, **options: Any) -> int:
+    """Write an auditkit.toml for a model and a data file."""
+    from auditkit.config import load_config
+    from auditkit.guess import config_text
+    from auditkit.store import write_atomic
+
+    if out.exists() and not force:
+        raise ConfigError(f"{out} is there already.", "Overwrite it with --force.")
+    guess = _guess(what, options, directory="audit")
+    write_atomic(out, config_text(guess))
+    load_config(out)
+    console = _stdout()
+    for line in guess.guessed:
+        console.print(f"guessed  {line}", markup=False, highlight=False)
+    console.print(f"wrote {out}. Read it, then: auditkit run {out}", markup=False, highlight=False)
+    return 0
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--policy", type=click.Path(path_type=Path), help="TOML file with a [policy] table.")
+def gate(result: Path, policy: Path | None) -> int:
+    """Judge a saved result again, without the model."""
+    import datetime
+
+    from auditkit.config import load_policy
+
+    record = _read_result(result)
+    rules = load_policy(policy) if policy else record.policy
+    decided = record.under(rules, datetime.datetime.now(datetime.UTC).date())
+    _show(decided)
+    return decided.decision.exit_code
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "format_name", default="html", show_default=True, help="html, junit, md or json."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File; standard output if none."
+)
+def report(result: Path, format_name: str, out: Path | None) -> int:
+    """Render a saved result."""
+    from auditkit.render import render
+    from auditkit.store import write_atomic
+
+    text = render(_read_result(result), format_name)
+    if out is None:
+        click.echo(text)
+    else:
+        write_atomic(out, text)
+    return 0
+
+
+@cli.command()
+@click.argument("check_id", required=False, metavar="[ID]")
+@click.option(
+    "--plugins", multiple=True, type=click.Path(path_type=Path), help="Folder with own checks."
+)
+def checks(check_id: str | None, plugins: tuple[Path, ...]) -> int:
+    """List the checks, or explain one."""
+    from auditkit.catalogue import explain, listing
+    from auditkit.registry import load_registry
+
+    registry = load_registry(plugins)
+    click.echo(explain(registry.get(check_id)) if check_id else listing(registry))
+    for broken in registry.broken:
+        _complain(f"plug-in {broken.source}: {broken.error}")
+    return EXIT_USAGE if registry.broken else 0
+
+
+@cli.command()
+def doctor() -> int:
+    """Say what is installed, what is unsafe, and which checks cannot run here."""
+    from rich.table import Table
+
+    from auditkit.doctor import diagnose
+
+    lines = diagnose()
+    table = Table("", "", "", box=None, show_header=False, pad_edge=False)
+    for line in lines:
+        table.add_row(line.state, line.subject, line.detail)
+    _stdout().print(table)
+    return EXIT_USAGE if any(line.state == "old" for line in lines) else 0
+
+
+def _configuration(what: tuple[str, ...], options: dict[str, Any]) -> AuditConfig:
+    from auditkit.config import load_config
+
+    if len(what) == 1 and what[0].endswith(".toml"):
+        described = [name for name in _DESCRIPTION if options.get(name)]
+        if described:
+            raise ConfigError(
+                f"--{described[0]} describes a data file, but {what[0]} does so already.",
+                "Change it there.",
+            )
+        return load_config(Path(what[0]))
+    guess = _guess(what, options, directory=options["out"] or "audit")
+    for line in guess.guessed:
+        _stderr().print(f"guessed  {line}", markup=False, highlight=False)
+    return guess.config()
+
+
+_DESCRIPTION = ("text", "label", "sensitive", "positive", "split", "evaluate", "cluster", "predicted",
+                "scores")  # fmt: skip
+
+
+def _guess(what: tuple[str, ...], options: dict[str, Any], directory: str) -> Guess:
+    from auditkit.guess import guess, model_section
+
+    if len(what) > 2:
+        raise ConfigError(f"one model and one data file, please, not {len(what)} things.")
+    model, data = (None, what[0]) if len(what) == 1 else what
+    section: dict[str, Any] = {"path": data}
+    for key in ("text", "label", "positive", "split", "evaluate", "cluster"):
+        if options[key]:
+            section[key] = options[key]
+    if options["sensitive"]:
+        section["sensitive"] = _names(options["sensitive"])
+    scores = _names(options["scores"]) if options["scores"] else []
+    return guess(model_section(model, options["predicted"], scores), section, directory)
+
+
+def _overridden(config: AuditConfig, options: dict[str, Any]) -> AuditConfig:
+    """The configuration with what was typed beside it."""
+    update: dict[str, Any] = {}
+    if options["out"]:
+        update["report"] = config.report.model_copy(update={"directory": options["out"]})
+    if options["seed"] is not None:
+        if not 0 <= options["seed"] < 2**32:
+            raise ConfigError(f"--seed {options['seed']}: a seed lies between 0 and 4294967295.")
+        update["seed"] = options["seed"]
+    if options["only"]:
+        update["only"] = _names(options["only"])
+    if options["online"]:
+        update["online"] = True
+    return config.model_copy(update=update)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _audit(config: AuditConfig) -> AuditResult:
+    """Run, write the files, show the verdict."""
+    from auditkit.api import run as run_python
+    from auditkit.progress import TerminalProgress
+
+    with TerminalProgress(_stderr()) as progress:
+        audit = run_python(config, progress)
+    folder = audit.save(config.report.directory)
+    _show(audit.result)
+    _stdout().print(
+        f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
+    )
+    return audit.result
+
+
+def _read_result(path: Path) -> AuditResult:
+    from auditkit.result import AuditResult
+
+    file = path / "result.json" if path.is_dir() else path
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ResultError(f"{file}: cannot be read ({error.strerror}).") from None
+    return AuditResult.from_json(content)
+
+
+def _show(result: AuditResult) -> None:
+    from auditkit.render.terminal import show
+
+    show(result, _stdout())
+
+
+def _stdout() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _complain(message: str, hint: str = "") -> None:
+    from auditkit.render.text import inert_for_ci_log
+
+    click.echo(inert_for_ci_log(f"auditkit: {message}"), err=True)
+    if hint:
+        click.echo(inert_for_ci_log(hint), err=True)
+
+
+def _survive_any_text() -> None:
+    """Print what the terminal's encoding lacks as escapes instead of crashing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

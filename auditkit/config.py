@@ -1,0 +1,331 @@
+"""The configuration of an audit: `auditkit.toml` in, a validated `AuditConfig` out."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from auditkit.errors import ConfigError, nearest
+from auditkit.finding import Severity
+
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+SeverityName = Annotated[Severity, Field(strict=False)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys and wrong types are refused, values do not change."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
+
+
+class ModelConfig(Section):
+    """The model under audit: exactly one of `path`, `callable`, or prediction columns."""
+
+    path: Name | None = None
+    """Folder of a transformers sequence-classification model, or its hub id (needs `online`)."""
+    revision: Name | None = None
+    """Commit hash of a hub model. Required for a hub id: the same audit means the same model."""
+    callable: Name | None = None
+    """`module:function` that takes a list of texts and returns an array of probabilities
+    (rows, classes), or integer class indices (rows)."""
+    label_column: Name | None = None
+    """Predictions only: data column with the predicted class."""
+    score_columns: list[Name] | None = None
+    """Predictions only: data columns with one probability per class, in class order; a single
+    column is the probability of the positive class of a binary task."""
+    threshold: float = Field(0.5, ge=0.0, le=1.0)
+    """Probability from which a single score column counts as positive."""
+    class_names: list[Name] | None = None
+    """Names of the classes in index order, where the model does not carry them."""
+    max_length: int | None = Field(None, ge=1, le=1_000_000)
+    """Tokens an input is truncated to; by default what the model's config allows."""
+    batch_tokens: int = Field(1024, ge=1, le=10_000_000)
+    """Padded tokens of one batch. 512 to 1,024 is fastest on a CPU."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the model runs; auto takes a GPU when there is one."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ModelConfig:
+        recorded = self.label_column is not None or self.score_columns is not None
+        kinds = [self.path is not None, self.callable is not None, recorded]
+        if sum(kinds) != 1:
+            raise ValueError(
+                "name exactly one of: path (a transformers model), callable (a Python function), "
+                "or label_column / score_columns (predictions only)"
+            )
+        return self
+
+    @property
+    def recorded(self) -> bool:
+        """True when there is no model, only columns of predictions."""
+        return self.path is None and self.callable is None
+
+
+class JoinConfig(Section):
+    """A second file whose columns are added to the data file's, row by row, by an id."""
+
+    path: Name
+    """The second file."""
+    on: Name
+    """Column that both files have; its values are unique in the second file."""
+
+
+class DataConfig(Section):
+    """The data to audit on."""
+
+    path: Name | None = None
+    """A csv, tsv, jsonl or parquet file, each also gzipped (.gz)."""
+    dataset: Name | None = None
+    """A hub data set instead of a file (needs `online` and `revision`)."""
+    revision: Name | None = None
+    """Commit hash of the hub data set."""
+    dataset_config: Name | None = None
+    """Configuration name of the hub data set, if it has several."""
+    join: JoinConfig | None = None
+    """Sensitive attributes or labels from a second file."""
+    text: Name | None = None
+    """Column with the model's input. Not needed for predictions only."""
+    label: Name | None = None
+    """Column with the true class."""
+    label_map: dict[str, str] = Field(default_factory=dict)
+    """Value in the label column -> class name of the model, where they differ."""
+    positive: Name | None = None
+    """Class that counts as the favourable or detected one. By default the last class of a binary
+    task, and every class in turn for more classes."""
+    sensitive: list[Name] = Field(default_factory=list)
+    """Columns with sensitive attributes; they are read, never given to the model."""
+    split: Name | None = None
+    """Column with the name of each row's split."""
+    evaluate: Name = "test"
+    """The split to audit, when there is a split column."""
+    cluster: Name | None = None
+    """Column whose equal values mark rows that belong together (one person, one document)."""
+    id: Name | None = None
+    """Column with a unique row id."""
+    missing: list[str] = Field(default_factory=lambda: [""])
+    """Values that mean "not known" in the label, sensitive and cluster columns."""
+    allow_below_chance: bool = False
+    """Audit a model that is worse than guessing, which else is taken for a swapped label map."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataConfig:
+        if (self.path is None) == (self.dataset is None):
+            raise ValueError("name exactly one of: path (a file) or dataset (a hub data set)")
+        if self.dataset is not None and self.revision is None:
+            raise ValueError("a hub data set needs revision, the commit hash to pin it to")
+        if len(set(self.sensitive)) != len(self.sensitive):
+            raise ValueError("sensitive names a column twice")
+        return self
+
+
+class CheckConfig(Section):
+    """Settings of one check."""
+
+    enabled: bool = True
+    """False leaves the check out; the report says so."""
+    severity: SeverityName | None = None
+    """How much a failure matters, where it differs from the check's own."""
+    limits: dict[str, float | Literal[False]] = Field(default_factory=dict)
+    """Limit by name; false reports the measurement without gating it."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the check, see `auditkit checks ID`."""
+
+
+class Waiver(Section):
+    """A failure somebody has accepted, for a reason and a time. It stays in the report."""
+
+    check: Name
+    """Id of the check."""
+    slice: str | None = None
+    """Slice the waiver is for; none waives the check on every slice."""
+    reason: Annotated[str, Field(min_length=10)]
+    """Why this is acceptable, in a sentence."""
+    approved_by: Name
+    """Who accepted it."""
+    expires: datetime.date
+    """Last day it holds."""
+
+
+class Policy(Section):
+    """What blocks a release."""
+
+    fail_on: SeverityName = Severity.MEDIUM
+    """Lowest severity that blocks; what lies below is reported as a warning."""
+    inconclusive: Literal["block", "warn"] = "block"
+    """Whether a check that cannot be decided blocks. "warn" suits a pull request, not a release."""
+    waivers: list[Waiver] = Field(default_factory=list)
+    """Accepted failures."""
+
+
+class ReportConfig(Section):
+    """Where the results go and how they are headed."""
+
+    directory: Name = "audit"
+    """Run directory: result.json, report.html, junit.xml and summary.md are written there."""
+    title: Name | None = None
+    """Heading of the report; by default the name of the model."""
+
+
+class AuditConfig(Section):
+    """One audit, as written in `auditkit.toml`."""
+
+    model: ModelConfig
+    """The model under audit."""
+    data: DataConfig
+    """The data to audit on."""
+    checks: dict[str, CheckConfig] = Field(default_factory=dict)
+    """Settings per check id. A check named here must be able to run, or the audit is incomplete."""
+    only: list[Name] | None = None
+    """Run only these checks; by default every check that the model and the data allow."""
+    plugins: list[Name] = Field(default_factory=list)
+    """Folders with checks of your own. Their code is run."""
+    policy: Policy = Field(default_factory=Policy)
+    """What blocks a release."""
+    report: ReportConfig = Field(default_factory=ReportConfig)
+    """Where the results go."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of every random number; the same seed gives the same report."""
+    confidence: float = Field(0.95, ge=0.8, le=0.9999)
+    """One-sided confidence of every claim."""
+    online: bool = False
+    """Allow the network, for a hub model, data set or metric."""
+
+
+def load_config(path: Path) -> AuditConfig:
+    """Read an `auditkit.toml`. Relative paths in it are taken from its own folder.
+
+    Raises:
+        ConfigError: The file cannot be read, is not TOML, has duplicate keys, or says something
+            `AuditConfig` refuses; the message names file and key.
+    """
+    table = _read_toml(path)
+    config = parse_config(table, source=str(path))
+    return _resolve_paths(config, path.resolve().parent)
+
+
+def load_policy(path: Path) -> Policy:
+    """Read the `[policy]` table of a file that may have other tables too.
+
+    Raises:
+        ConfigError: As `load_config`, or the file has no `[policy]`.
+    """
+    table = _read_toml(path)
+    if "policy" not in table:
+        raise ConfigError(f"{path}: no [policy] table.", nearest("policy", table))
+    try:
+        return Policy.model_validate(table["policy"])
+    except ValidationError as error:
+        raise _config_error(error, f"{path}: [policy]", Policy) from None
+
+
+def parse_config(table: Mapping[str, Any], source: str = "configuration") -> AuditConfig:
+    """Validate a configuration given as nested tables.
+
+    Raises:
+        ConfigError: A key is unknown, a value has the wrong type or is impossible.
+    """
+    try:
+        return AuditConfig.model_validate(table)
+    except ValidationError as error:
+        raise _config_error(error, source, AuditConfig) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file.", "Write one with: auditkit init MODEL DATA"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}).") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}.") from None
+
+
+def _config_error(error: ValidationError, source: str, root: type[Section]) -> ConfigError:
+    """All complaints of pydantic as one message in the user's words."""
+    lines, hints = [], []
+    for detail in error.errors(include_url=False):
+        if detail["type"] == "literal_error" and "literal[False]" in detail["loc"]:
+            continue  # the other half of "a number or false", already complained about
+        where = _dotted(detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            lines.append(f"{source}: unknown key {where}.")
+            hints.append(nearest(str(detail["loc"][-1]), _fields_at(root, detail["loc"][:-1])))
+        else:
+            lines.append(f"{source}: {where + ': ' if where else ''}{_complaint(detail)}.")
+    return ConfigError("\n".join(lines), "\n".join(dict.fromkeys(h for h in hints if h)))
+
+
+def _complaint(detail: ErrorDetails) -> str:
+    if detail["type"] == "missing":
+        return "is missing"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    shown = repr(detail["input"])
+    is_table = isinstance(detail["input"], dict)
+    return message if is_table or len(shown) > 80 else f"{message}, not {shown}"
+
+
+def _dotted(location: Iterable[int | str]) -> str:
+    """`checks."fairness.impact-ratio".limits.ratio`; branches of unions are left out."""
+    parts = []
+    for part in location:
+        text = str(part)
+        if text in {"float", "literal[False]"}:
+            continue
+        parts.append(f'"{text}"' if "." in text else text)
+    return ".".join(parts)
+
+
+def _fields_at(root: type[Section], location: Iterable[int | str]) -> list[str]:
+    """Names of the keys allowed in the table at `location`."""
+    current = root
+    for part in location:
+        field = current.model_fields.get(str(part))
+        # A part that is no field is a position in a list or a key of a table of sections.
+        current = (_section_in(field.annotation) if field else None) or current
+    return list(current.model_fields)
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    """The Section inside `X | None`, `list[X]` or `dict[str, X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    if get_origin(annotation) in {Union, UnionType, list, dict, Annotated}:
+        found = (_section_in(part) for part in get_args(annotation))
+        return next((section for section in found if section), None)
+    return None
+
+
+def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
+    """Make relative file paths absolute. A model path that is no folder stays: it is a hub id."""
+
+    def anchored(path: str) -> str:
+        return str(folder / Path(path).expanduser())
+
+    model, data = config.model, config.data
+    if model.path is not None and (folder / Path(model.path).expanduser()).exists():
+        model = model.model_copy(update={"path": anchored(model.path)})
+    if data.path is not None:
+        data = data.model_copy(update={"path": anchored(data.path)})
+    if data.join is not None:
+        data = data.model_copy(
+            update={"join": data.join.model_copy(update={"path": anchored(data.join.path)})}
+        )
+    directory = config.report.model_copy(update={"directory": anchored(config.report.directory)})
+    plugins = [anchored(plugin) for plugin in config.plugins]
+    return config.model_copy(
+        update={"model": model, "data": data, "report": directory, "plugins": plugins}
+    )

@@ -1,0 +1,134 @@
+"""The data a model is audited on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = -1
+"""Code of a row whose group is not known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribute:
+    """A sensitive attribute of n rows.
+
+    Attributes:
+        name: Column name, or names joined by " × " for an intersection.
+        levels: Names of the groups, sorted.
+        codes: Shape (n,): index into `levels`, or `MISSING`.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    codes: NDArray[np.int64]
+
+    @classmethod
+    def from_values(cls, name: str, values: Sequence[str | None]) -> Attribute:
+        """An attribute from one value per row; None is a missing group."""
+        levels = tuple(sorted({value for value in values if value is not None}))
+        index = {level: code for code, level in enumerate(levels)}
+        codes = np.array([MISSING if v is None else index[v] for v in values], dtype=np.int64)
+        return cls(name, levels, codes)
+
+    @property
+    def missing(self) -> int:
+        """Rows whose group is not known."""
+        return int((self.codes == MISSING).sum())
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows of each level, shape (len(levels),)."""
+        known = self.codes[self.codes != MISSING]
+        return np.bincount(known, minlength=len(self.levels)).astype(np.int64)
+
+    def cross(self, other: Attribute) -> Attribute:
+        """The intersection of two attributes; only combinations that occur become levels."""
+        known = (self.codes != MISSING) & (other.codes != MISSING)
+        pairs = self.codes * len(other.levels) + other.codes
+        present = np.unique(pairs[known])
+        levels = tuple(
+            f"{self.levels[p // len(other.levels)]} × {other.levels[p % len(other.levels)]}"
+            for p in present
+        )
+        codes = np.where(known, np.searchsorted(present, pairs), MISSING).astype(np.int64)
+        return Attribute(f"{self.name} × {other.name}", levels, codes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AuditData:
+    """n rows to audit a model on.
+
+    Attributes:
+        inputs: What the model is asked about (texts; row numbers for recorded predictions).
+        labels: True class of each row, shape (n,), index into the model's class names; None
+            when the data has none.
+        class_names: Names of the classes.
+        positive: Index of the class that counts as the favourable or detected one; None when
+            every class is looked at in turn (one versus rest).
+        groups: Sensitive attributes by name.
+        splits: Row numbers of each named split.
+        clusters: Shape (n,): rows with one number belong together (one person, one document);
+            None when every row is independent.
+    """
+
+    inputs: tuple[Any, ...]
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    positive: int | None = None
+    groups: Mapping[str, Attribute] = field(default_factory=dict)
+    splits: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    clusters: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def rows(self, index: NDArray[np.int64]) -> AuditData:
+        """The data of some rows, without splits. Group levels that no longer occur stay."""
+        return replace(
+            self,
+            inputs=tuple(self.inputs[i] for i in index),
+            labels=None if self.labels is None else self.labels[index],
+            groups={n: replace(a, codes=a.codes[index]) for n, a in self.groups.items()},
+            splits={},
+            clusters=None if self.clusters is None else self.clusters[index],
+        )
+
+    def attributes(self, intersections: bool = True) -> list[Attribute]:
+        """Every sensitive attribute, and the intersection of every two."""
+        single = list(self.groups.values())
+        if not intersections:
+            return single
+        pairs = [a.cross(b) for i, a in enumerate(single) for b in single[i + 1 :]]
+        return single + pairs
+
+    def viewed_classes(self) -> tuple[int, ...]:
+        """Classes a one-versus-rest metric looks at: the positive one, or all of them."""
+        return (
+            (self.positive,) if self.positive is not None else tuple(range(len(self.class_names)))
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over inputs, labels, class names, groups, splits and clusters, in row order."""
+        hasher = hashlib.sha256()
+
+        def add(part: object) -> None:
+            text = part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode()
+            hasher.update(len(text).to_bytes(8, "little"))
+            hasher.update(text)
+
+        for part in (self.inputs, self.labels, self.class_names, self.positive, self.clusters):
+            add(part)
+        for name in sorted(self.groups):
+            add(name)
+            add(self.groups[name].levels)
+            add(self.groups[name].codes)
+        for name in sorted(self.splits):
+            add(name)
+            add(self.splits[name])
+        return hasher.hexdigest()

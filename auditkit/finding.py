@@ -1,0 +1,196 @@
+"""What an audit says: measurements, their evidence, and the findings judged from them."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Cell = str | int | float | None
+
+
+class Outcome(enum.StrEnum):
+    """The five things a check can come to. None of the last three ever counts as a pass."""
+
+    PASS = "pass"  # noqa: S105 - an outcome
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not_applicable"
+    ERROR = "error"
+
+
+class Severity(enum.StrEnum):
+    """How much a failure matters, lowest first; the policy says from where on it blocks."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for LOW up to 3 for CRITICAL."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A closed interval. An end of None is no bound at all on that side."""
+
+    lower: float | None
+    upper: float | None
+
+    def __post_init__(self) -> None:
+        for end in (self.lower, self.upper):
+            if end is not None and not math.isfinite(end):
+                raise ValueError(f"an interval's end must be finite or None, not {end}")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"interval upside down: {self.lower} > {self.upper}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """One-sided confidence bounds of a measurement, at the two levels a verdict needs.
+
+    A PASS must be shown at the claim level (95 %) and needs no correction, because every
+    comparison has to hold (intersection-union test, Berger 1982). A FAIL is claimed as soon as
+    one comparison of the whole suite is over its limit, so its bound is corrected for all of them.
+    """
+
+    claim: Interval
+    """Each end is a one-sided bound at the claim level."""
+    corrected: Interval
+    """Each end is a one-sided bound at the level corrected for every comparison of the suite."""
+    method: str
+    """Name of the interval method, for the reader: "Wilson", "Newcombe", "DeLong"."""
+    comparisons: int = 1
+    """Comparisons inside this measurement (pairs of groups, classes) that were corrected for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A plain table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    kind: Literal["table"] = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One named quantity with its interval; `count` of `n` rows for a rate."""
+
+    label: str
+    n: int
+    value: float | None
+    interval: Interval | None
+    count: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Quantities of one kind side by side (a rate per group), drawn as dots with whiskers."""
+
+    title: str
+    rows: tuple[Estimate, ...]
+    level: float
+    """Two-sided confidence level of the rows' intervals, e.g. 0.95."""
+    method: str
+    reference: float | None = None
+    """A value to draw across the chart, e.g. the overall rate."""
+    reference_label: str = ""
+    kind: Literal["estimates"] = "estimates"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of one curve, e.g. a reliability curve; `sizes` are the rows behind each point."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    sizes: tuple[int, ...]
+    diagonal: bool = False
+    """Draw y = x, where a perfect curve lies."""
+    kind: Literal["curve"] = "curve"
+
+
+Evidence = Table | Estimates | Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number a check measured, without a verdict.
+
+    `name` is the name of the check's limit it is judged against ("gap"); `slice` says on which
+    part of the data or attribute ("dialect", "sex × race"), empty for all rows.
+    """
+
+    name: str
+    value: float | None
+    """None when it is undefined here (no positives, say); the note then says why."""
+    n: int
+    """Rows behind the number."""
+    bounds: Bounds | None
+    slice: str = ""
+    note: str = ""
+    detectable: float | None = None
+    """Smallest true value that a run of this size would have called a failure 4 times in 5."""
+    evidence: tuple[Evidence, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"{self.name}: a measurement is finite or None, not {self.value}")
+        if self.value is None and not self.note:
+            raise ValueError(f"{self.name}: an undefined measurement needs a note saying why")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One judged statement of the audit."""
+
+    check: str
+    """Id of the check, or "plugin:<source>" for a plug-in that could not be loaded."""
+    title: str
+    """The check's claim, a sentence that is true when the outcome is a pass."""
+    outcome: Outcome
+    severity: Severity
+    message: str
+    """Why the outcome is what it is, in one sentence with the numbers."""
+    measurement: Measurement | None = None
+    limit: float | None = None
+    direction: Literal["max", "min"] | None = None
+    """Whether the limit is the largest or the smallest value allowed."""
+    interval: Interval | None = None
+    """What the verdict was read from: inside the limit passes, outside fails, across is neither."""
+    needed_n: int | None = None
+    """About how many rows like these would decide an inconclusive finding."""
+    required: bool = False
+    """True when the configuration names this check: not being able to run is then a defect."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits naming check, measurement and slice: stable from run to run."""
+        name, part = (
+            (self.measurement.name, self.measurement.slice) if self.measurement else ("", "")
+        )
+        return hashlib.sha256("\0".join((self.check, name, part)).encode()).hexdigest()[:16]
+
+
+def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome that stands for several: fail, error, inconclusive, pass, then not applicable."""
+    order = (
+        Outcome.FAIL,
+        Outcome.ERROR,
+        Outcome.INCONCLUSIVE,
+        Outcome.PASS,
+        Outcome.NOT_APPLICABLE,
+    )
+    return min(outcomes, key=order.index, default=Outcome.NOT_APPLICABLE)

@@ -1,0 +1,134 @@
+"""What auditkit needs from a model under audit, and what a model answers."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.errors import ModelError
+
+
+class Capability(enum.StrEnum):
+    """What a check may need. The first group comes from the model, the second from the data."""
+
+    PROBABILITIES = "probabilities"
+    """Answers carry a probability per class, not only the chosen one."""
+    NEW_INPUTS = "new_inputs"
+    """The model can be asked about inputs that are not in the data file."""
+    TOKENS = "tokens"
+    """The model exposes its tokenizer (`TokenModel`)."""
+
+    LABELS = "labels"
+    """The data has true labels."""
+    GROUPS = "groups"
+    """The data has at least one sensitive attribute."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """Answers for n inputs over k classes.
+
+    Attributes:
+        labels: Chosen class, shape (n,), integers 0..k-1.
+        probabilities: Shape (n, k), rows summing to 1; None when the model gives only labels.
+    """
+
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64] | None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def from_probabilities(cls, probabilities: NDArray[Any]) -> Predictions:
+        """Predictions whose label is the most probable class.
+
+        Raises:
+            ModelError: A row has NaN or infinity, is negative, or does not sum to 1 (within 1e-3).
+        """
+        scores = np.asarray(probabilities, dtype=np.float64)
+        if scores.ndim != 2:
+            raise ModelError(
+                f"the model answered an array of shape {scores.shape}, not (rows, classes)."
+            )
+        broken = ~np.isfinite(scores).all(axis=1)
+        if broken.any():
+            raise ModelError(
+                f"the model's score for input {int(np.argmax(broken))} is NaN or infinite "
+                f"({int(broken.sum())} of {len(scores)} inputs)."
+            )
+        off = (np.abs(scores.sum(axis=1) - 1.0) > 1e-3) | (scores < 0).any(axis=1)
+        if off.any():
+            row = int(np.argmax(off))
+            raise ModelError(
+                f"the scores for input {row} are not probabilities: {scores[row][:5].tolist()} "
+                f"({int(off.sum())} of {len(scores)} inputs).",
+                "Return a softmax over the classes, or integer labels only.",
+            )
+        return cls(scores.argmax(axis=1).astype(np.int64), scores)
+
+    @classmethod
+    def from_logits(cls, logits: NDArray[Any]) -> Predictions:
+        """Predictions from raw scores of shape (n, k) by a softmax.
+
+        Raises:
+            ModelError: A score is NaN or infinite.
+        """
+        raw = np.asarray(logits, dtype=np.float64)
+        if not np.isfinite(raw).all():
+            row = int(np.argmax(~np.isfinite(raw).all(axis=1)))
+            raise ModelError(f"the model's score for input {row} is NaN or infinite.")
+        raised = np.exp(raw - raw.max(axis=1, keepdims=True))
+        return cls.from_probabilities(raised / raised.sum(axis=1, keepdims=True))
+
+    def take(self, rows: NDArray[np.int64]) -> Predictions:
+        """The predictions of `rows`, in that order, repeats allowed."""
+        scores = None if self.probabilities is None else self.probabilities[rows]
+        return Predictions(self.labels[rows], scores)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A classifier under audit.
+
+    `predict` must be deterministic and must not depend on what else is in the batch.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the report calls the model."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything the answers depend on: weights, config, tokenizer, code."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; position is the class index."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the model offers."""
+
+    @property
+    def assumptions(self) -> dict[str, str]:
+        """What loading had to assume, by topic ("tokenizer", "max length", "device")."""
+
+    def predict(self, batch: Sequence[Any]) -> Predictions:
+        """Answers for the inputs of one batch, in their order."""
+
+
+@runtime_checkable
+class TokenModel(Model, Protocol):
+    """A model whose inputs are tokenised once and then batched by length."""
+
+    def tokenize(self, inputs: Sequence[Any]) -> list[list[int]]:
+        """Token ids of each input, special tokens included, truncated, not padded."""
+
+    def predict_tokens(self, batch: Sequence[list[int]]) -> Predictions:
+        """Answers for tokenised inputs, padded to the longest of this batch."""

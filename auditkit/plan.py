@@ -1,0 +1,170 @@
+"""Which checks an audit will run, with which limits and parameters, and why not the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auditkit.check import Check, Limit
+from auditkit.config import AuditConfig, CheckConfig
+from auditkit.errors import ConfigError, nearest
+from auditkit.finding import Severity
+from auditkit.model import Capability
+from auditkit.registry import Registry
+from auditkit.result import NotRun, Suite, SuiteCheck, SuiteLimit
+
+_LACKING = {
+    Capability.PROBABILITIES: "the model gives no probabilities, only labels",
+    Capability.NEW_INPUTS: "there is no model to ask, only recorded predictions",
+    Capability.TOKENS: "the model does not expose its tokenizer",
+    Capability.LABELS: "the data has no true labels ([data] label)",
+    Capability.GROUPS: "the data has no sensitive attribute ([data] sensitive)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """A check with its settings for this audit."""
+
+    check: Check
+    severity: Severity
+    limits: dict[str, SuiteLimit]
+    params: Any
+    """Instance of `check.params`."""
+    required: bool
+    obstacle: str
+    """Why it cannot run on this model and data; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The checks of an audit in the order they run, and those left out on purpose."""
+
+    checks: tuple[PlannedCheck, ...]
+    not_run: tuple[NotRun, ...]
+    suite: Suite
+
+
+def make_plan(config: AuditConfig, registry: Registry, capabilities: frozenset[Capability]) -> Plan:
+    """Resolve the configuration against the known checks and what model and data offer.
+
+    Raises:
+        ConfigError: The configuration names an unknown check, limit or parameter, or a limit that
+            the quantity can never reach.
+        RegistryError: `only` names an unknown check.
+    """
+    for check_id in config.checks:
+        if check_id not in registry.checks:
+            raise ConfigError(
+                f'[checks."{check_id}"]: there is no such check.',
+                nearest(check_id, registry.checks),
+            )
+    only = (
+        {registry.get(check_id).id for check_id in config.only} if config.only is not None else None
+    )
+    planned, left_out = [], []
+    for check in registry.checks.values():
+        settings = config.checks.get(check.id, CheckConfig())
+        if only is not None and check.id not in only:
+            left_out.append(NotRun(check.id, check.title, "not in `only`"))
+        elif not settings.enabled:
+            left_out.append(NotRun(check.id, check.title, "switched off in the configuration"))
+        else:
+            named = check.id in config.checks or only is not None
+            planned.append(_planned(check, settings, named, capabilities))
+    return Plan(tuple(planned), tuple(left_out), _suite(planned, config))
+
+
+def _suite(planned: list[PlannedCheck], config: AuditConfig) -> Suite:
+    gated = [
+        limit
+        for entry in planned
+        if not entry.obstacle
+        for limit in entry.limits.values()
+        if limit.value is not None
+    ]
+    checks = tuple(
+        SuiteCheck(
+            id=entry.check.id,
+            title=entry.check.title,
+            severity=entry.severity,
+            limits=entry.limits,
+            params=json.loads(json.dumps(dataclasses.asdict(entry.params))),
+            required=entry.required,
+        )
+        for entry in planned
+    )
+    return Suite(checks, config.confidence, max(len(gated), 1))
+
+
+def _planned(
+    check: Check, settings: CheckConfig, named: bool, capabilities: frozenset[Capability]
+) -> PlannedCheck:
+    return PlannedCheck(
+        check=check,
+        severity=settings.severity or check.severity,
+        limits=_limits(check, settings.limits),
+        params=parse_params(check, settings.params),
+        required=named,
+        obstacle=_obstacle(check, capabilities),
+    )
+
+
+def _obstacle(check: Check, capabilities: frozenset[Capability]) -> str:
+    lacking = [_LACKING[need] for need in sorted(check.needs - capabilities)]
+    absent = [name for name in check.extras if importlib.util.find_spec(name) is None]
+    lacking += [f"the package {name} is not installed" for name in absent]
+    return "; ".join(lacking)
+
+
+def _limits(check: Check, chosen: Mapping[str, float | bool]) -> dict[str, SuiteLimit]:
+    known = {limit.name: limit for limit in check.limits}
+    for name, value in chosen.items():
+        where = f'[checks."{check.id}"] limits.{name}'
+        if name not in known:
+            raise ConfigError(f"{where}: the check has no such limit.", nearest(name, known))
+        limit = known[name]
+        if value is not False and not limit.lowest <= value <= limit.highest:
+            raise ConfigError(
+                f"{where} = {value}: impossible, {limit.means or name} lies between "
+                f"{limit.lowest:g} and {limit.highest:g}."
+            )
+    return {
+        name: SuiteLimit(limit.direction, _value(limit, chosen)) for name, limit in known.items()
+    }
+
+
+def _value(limit: Limit, chosen: Mapping[str, float | bool]) -> float | None:
+    value = chosen.get(limit.name, limit.value)
+    return None if value is False or value is None else float(value)
+
+
+def parse_params(check: Check, values: Mapping[str, Any]) -> Any:
+    """An instance of the check's parameters from the configuration's values.
+
+    Raises:
+        ConfigError: A name is unknown or a value has the wrong type or range.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in dataclasses.fields(check.params)]
+    where = f'[checks."{check.id}"] params'
+    for name in values:
+        if name not in known:
+            raise ConfigError(
+                f"{where}.{name}: the check has no such parameter.", nearest(name, known)
+            )
+    try:
+        # As JSON, because there strict still lets a list be a tuple.
+        return TypeAdapter(check.params).validate_json(json.dumps(dict(values)), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise ConfigError(f"{where}.{name}: {message}, not {first['input']!r}.") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}.") from None

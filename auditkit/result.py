@@ -1,0 +1,224 @@
+"""The record of an audit: one versioned JSON document from which every report is made."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from auditkit.config import Policy
+from auditkit.errors import ResultError
+from auditkit.finding import Finding, Severity
+from auditkit.gate import Decision, decide
+from auditkit.judge import Direction, judge
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was audited."""
+
+    model: str
+    model_digest: str
+    class_names: tuple[str, ...]
+    data: str
+    """Name of the data file or data set."""
+    data_digest: str
+    split: str
+    rows: int
+    """Rows of the audited split."""
+    groups: dict[str, dict[str, int]]
+    """Rows per group of each sensitive attribute, "(missing)" included where there are any."""
+    assumptions: dict[str, str]
+    """What was assumed rather than told, by topic."""
+    warnings: tuple[str, ...] = ()
+    """What a reader should know about the data before believing a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteLimit:
+    """A limit as it was set before the first prediction."""
+
+    direction: Direction
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteCheck:
+    """A check as it was configured before the first prediction."""
+
+    id: str
+    title: str
+    severity: Severity
+    limits: dict[str, SuiteLimit]
+    params: dict[str, Any]
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The checks, limits and error levels of an audit."""
+
+    checks: tuple[SuiteCheck, ...]
+    confidence: float
+    family: int
+    """Gated limits over which the chance of a false FAIL is shared."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the suite; recorded before the first prediction."""
+        from pydantic import TypeAdapter
+
+        canonical = TypeAdapter(Suite).dump_python(self, mode="json")
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """A check that was left out on purpose."""
+
+    check: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorStatistics:
+    """What asking the model cost."""
+
+    asked: int = 0
+    """Inputs the checks asked about."""
+    distinct: int = 0
+    """Distinct inputs, each of which reached the model once."""
+    tokens: int = 0
+    """Tokens of the distinct inputs."""
+    padding: int = 0
+    """Padding tokens the model computed besides."""
+    batches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Everything in a result that differs between two runs of the same audit."""
+
+    started: str = ""
+    """UTC, ISO 8601."""
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+    """Spent inside the model."""
+    checks: dict[str, float] = field(default_factory=dict)
+    """Seconds per check."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """One finished audit."""
+
+    title: str
+    subject: Subject
+    suite: Suite
+    suite_digest: str
+    seed: int
+    findings: tuple[Finding, ...]
+    not_run: tuple[NotRun, ...]
+    policy: Policy
+    decision: Decision
+    decided_on: str
+    """Day the policy was applied, ISO; waivers expire by it."""
+    environment: dict[str, str]
+    """Versions of Python and packages, platform, device."""
+    predictor: PredictorStatistics
+    timing: Timing
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def by_fingerprint(self) -> Mapping[str, Finding]:
+        """The findings by fingerprint."""
+        return {finding.fingerprint: finding for finding in self.findings}
+
+    def to_json(self) -> str:
+        """The record as JSON text, keys sorted, without NaN or infinity."""
+        document = _adapter().dump_python(self, mode="json")
+        return json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> AuditResult:
+        """Read a record written by `to_json`.
+
+        Raises:
+            ResultError: It is not JSON, not a result, from a newer schema, or its suite does not
+                have the recorded digest.
+        """
+        from pydantic import ValidationError
+
+        try:
+            document = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise ResultError(f"not a saved result: {error}.") from None
+        version = document.get("schema_version") if isinstance(document, dict) else None
+        if version != SCHEMA_VERSION:
+            raise ResultError(
+                f"this result has schema version {version!r}; this auditkit reads {SCHEMA_VERSION}.",
+                "Read it with the auditkit version named in it under environment.",
+            )
+        try:
+            result = _adapter().validate_json(json.dumps(document))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ResultError(f"not a saved result: {where}: {first['msg']}.") from None
+        if result.suite.digest != result.suite_digest:
+            raise ResultError(
+                "the suite in this result was changed after the audit (digest differs)."
+            )
+        return result
+
+    def under(self, policy: Policy, today: datetime.date) -> AuditResult:
+        """The same measurements decided again under another policy."""
+        return replace(
+            self,
+            policy=policy,
+            decision=decide(self.findings, policy, today),
+            decided_on=today.isoformat(),
+        )
+
+    def rejudged(self) -> tuple[Finding, ...]:
+        """Every finding judged again from its measurement and the recorded limit."""
+        limits = {
+            (c.id, name): limit for c in self.suite.checks for name, limit in c.limits.items()
+        }
+        return tuple(
+            finding
+            if finding.measurement is None
+            else _judged_again(finding, limits[finding.check, finding.measurement.name])
+            for finding in self.findings
+        )
+
+
+def _judged_again(finding: Finding, limit: SuiteLimit) -> Finding:
+    assert finding.measurement is not None
+    verdict = judge(finding.measurement, limit.value, limit.direction)
+    return replace(
+        finding,
+        outcome=verdict.outcome,
+        message=verdict.message,
+        interval=verdict.interval,
+        needed_n=verdict.needed_n,
+    )
+
+
+def _adapter() -> TypeAdapter[AuditResult]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(AuditResult)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

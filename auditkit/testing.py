@@ -1,0 +1,180 @@
+"""For authors of checks: small data, fixed answers, and the contract every check must keep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.catalogue import HEADINGS, sections
+from auditkit.check import Check, Confidence, Context
+from auditkit.data import Attribute, AuditData
+from auditkit.engine import run_check
+from auditkit.finding import Finding, Outcome
+from auditkit.model import Capability, Predictions
+from auditkit.plan import PlannedCheck
+from auditkit.result import SuiteLimit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FixedAnswers:
+    """A predictor that answers for input i with row i of its predictions."""
+
+    predictions: Predictions
+
+    def predict(self, inputs: Iterable[Any]) -> Predictions:
+        """The rows named by `inputs`, which are row numbers."""
+        return self.predictions.take(np.array(list(inputs), dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class FakeModel:
+    """A model that answers from a function of the input; every input it is asked is counted."""
+
+    answer: Any
+    """Callable from an input to a row of probabilities."""
+    class_names: tuple[str, ...] = ("negative", "positive")
+    name: str = "fake"
+    digest: str = "fake"
+    capabilities: frozenset[Capability] = frozenset(
+        {Capability.PROBABILITIES, Capability.NEW_INPUTS}
+    )
+    assumptions: dict[str, str] = dataclasses.field(default_factory=dict)
+    asked: list[Any] = dataclasses.field(default_factory=list)
+
+    def predict(self, batch: Sequence[Any]) -> Predictions:
+        """Answers of the function."""
+        self.asked.extend(batch)
+        return Predictions.from_probabilities(
+            np.array([self.answer(one) for one in batch], dtype=float)
+        )
+
+
+def tiny_data(
+    labels: Sequence[int] | NDArray[np.int64],
+    groups: Mapping[str, Sequence[str | None]] | None = None,
+    classes: int = 2,
+    clusters: Sequence[int] | None = None,
+) -> AuditData:
+    """Data whose inputs are row numbers; the last class of two is the positive one."""
+    named = {
+        name: Attribute.from_values(name, list(values)) for name, values in (groups or {}).items()
+    }
+    return AuditData(
+        inputs=tuple(range(len(labels))),
+        labels=np.asarray(labels, dtype=np.int64),
+        class_names=tuple(f"class {i}" for i in range(classes)),
+        positive=1 if classes == 2 else None,
+        groups=named,
+        clusters=None if clusters is None else np.asarray(clusters, dtype=np.int64),
+    )
+
+
+def tiny_context(
+    data: AuditData, predictions: Predictions, family: int = 1, seed: int = 0
+) -> Context:
+    """A context in which the model's answers on `data` are `predictions`."""
+    return Context(
+        predictor=FixedAnswers(predictions),
+        data=data,
+        splits={},
+        confidence=Confidence(family=family),
+        rng=np.random.default_rng(seed),
+        advance=lambda _: None,
+    )
+
+
+def findings_of(
+    check: Check,
+    data: AuditData,
+    predictions: Predictions,
+    params: Any = None,
+    limits: Mapping[str, float | None] | None = None,
+) -> list[Finding]:
+    """Run one check on fixed answers, with its own limits or the ones given."""
+    entry = PlannedCheck(
+        check=check,
+        severity=check.severity,
+        limits={
+            limit.name: SuiteLimit(limit.direction, (limits or {}).get(limit.name, limit.value))
+            for limit in check.limits
+        },
+        params=params if params is not None else check.params(),
+        required=False,
+        obstacle="",
+    )
+    gated = sum(limit.value is not None for limit in entry.limits.values())
+    return run_check(entry, tiny_context(data, predictions, family=max(gated, 1)))
+
+
+def assert_check_contract(check: Check) -> None:
+    """Assert what every check owes its users.
+
+    Documented under the fixed headings; the same answers give the same findings; odd data (no row,
+    one row, one class, one group, many groups, hostile names) neither crashes it nor makes it pass
+    what it cannot know; data and answers are left as they were; findings survive JSON.
+    """
+    _assert_documented(check)
+    for name, (data, predictions) in odd_cases().items():
+        before = data.digest
+        first = findings_of(check, data, predictions)
+        again = findings_of(check, data, predictions)
+        assert first == again, f"{check.id}: {name}: not deterministic"
+        assert data.digest == before, f"{check.id}: {name}: changed the data"
+        crashed = [f.message for f in first if f.outcome is Outcome.ERROR]
+        assert not crashed, f"{check.id}: {name}: {crashed[0]}"
+        _assert_serialisable(check, name, first)
+        if name in {"no row", "one row"}:
+            passed = [f.message for f in first if f.outcome is Outcome.PASS]
+            assert not passed, f"{check.id}: {name} passes: {passed[0]}"
+
+
+def odd_cases(rows: int = 400) -> dict[str, tuple[AuditData, Predictions]]:
+    """Data that checks tend to crash on, with answers."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, rows)
+    groups = rng.choice(["a", "b"], rows).tolist()
+    hostile = ['<img src=x onerror="alert(1)">', "a/../../b", "née", "née", "\u202eabc", " "]
+    many = [f"group {i}" for i in rng.integers(0, 60, rows)]
+
+    def case(
+        labels: NDArray[np.int64], groups: Sequence[str | None], classes: int = 2
+    ) -> tuple[AuditData, Predictions]:
+        data = tiny_data(labels, {"attribute": groups}, classes)
+        scores = np.random.default_rng(1).dirichlet(np.ones(classes), len(labels))
+        return data, Predictions.from_probabilities(scores)
+
+    return {
+        "no row": case(labels[:0], []),
+        "one row": case(labels[:1], ["a"]),
+        "one class": case(np.ones(rows, dtype=np.int64), groups),
+        "one group": case(labels, ["a"] * rows),
+        "a group of one": case(labels, ["rare", *groups[1:]]),
+        "unknown groups": case(labels, [None if i % 3 else g for i, g in enumerate(groups)]),
+        "hostile names": case(labels, rng.choice(hostile, rows).tolist()),
+        "many groups": case(labels, many),
+        "four classes": case(rng.integers(0, 4, rows), groups, classes=4),
+    }
+
+
+def _assert_documented(check: Check) -> None:
+    parts = sections(check)
+    missing = [heading for heading in HEADINGS if not parts.get(heading)]
+    assert not missing, f"{check.id}: the docstring lacks {missing}"
+    assert parts[""], f"{check.id}: the docstring lacks a first sentence"
+    assert dataclasses.is_dataclass(check.params), f"{check.id}: params is no dataclass"
+    assert getattr(check.params, "__dataclass_params__").frozen, f"{check.id}: params is not frozen"  # noqa: B009
+
+
+def _assert_serialisable(check: Check, name: str, findings: list[Finding]) -> None:
+    import json
+
+    from pydantic import TypeAdapter
+
+    adapter = TypeAdapter(list[Finding])
+    document = json.dumps(adapter.dump_python(findings, mode="json"), allow_nan=False)
+    assert adapter.validate_json(document) == findings, f"{check.id}: {name}: changed by JSON"
