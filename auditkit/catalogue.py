@@ -13,28 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from auditkit.check import Check, Limit
+from auditkit.check import HEADINGS, Check, Limit
 from auditkit.config import AuditConfig
 from auditkit.judge import number
 from auditkit.registry import Registry, load_registry
-
-HEADINGS = (
-    "What it measures", "Why it matters", "How to read it", "What to do", "Limits of this check",
-    "References",
-)  # fmt: skip
-
-
-def sections(check: Check) -> dict[str, str]:
-    """The docstring's parts by heading; the text before the first heading under ""."""
-    parts: dict[str, list[str]] = {"": []}
-    current = ""
-    for line in inspect.cleandoc(check.doc).splitlines():
-        if line.rstrip().removesuffix(":") in HEADINGS and not line.startswith(" "):
-            current = line.rstrip().removesuffix(":")
-            parts[current] = []
-        else:
-            parts[current].append(line.strip())
-    return {name: "\n".join(lines).strip() for name, lines in parts.items()}
 
 
 def listing(registry: Registry) -> str:
@@ -45,7 +27,7 @@ def listing(registry: Registry) -> str:
 
 def explain(check: Check) -> str:
     """Everything about one check, as plain text."""
-    parts = sections(check)
+    parts = check.sections
     lines = [check.id, check.title, "", parts[""], ""]
     for heading in HEADINGS:
         if heading in parts:
@@ -64,7 +46,7 @@ def reference(registry: Registry) -> str:
         "Generated from the checks' docstrings by `python -m auditkit.catalogue`.", "",
     ]  # fmt: skip
     for check in registry.checks.values():
-        parts = sections(check)
+        parts = check.sections
         lines += [f"## {check.id}", "", f"*{check.title}.* Severity: {check.severity}.", ""]
         lines += [parts[""], ""]
         for heading in HEADINGS:

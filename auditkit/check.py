@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,16 @@ import numpy as np
 from auditkit.data import AuditData
 from auditkit.finding import Measurement, Severity
 from auditkit.model import Capability, Predictions
+
+HEADINGS = (
+    "What it measures",
+    "Why it matters",
+    "How to read it",
+    "What to do",
+    "Limits of this check",
+    "References",
+)
+"""Headings every check's docstring has, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,20 @@ class Check:
     def family(self) -> str:
         """First part of the id."""
         return self.id.partition(".")[0]
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The docstring's parts by heading; the text before the first heading under ""."""
+        parts: dict[str, list[str]] = {"": []}
+        current = ""
+        for line in inspect.cleandoc(self.doc).splitlines():
+            heading = line.rstrip().removesuffix(":")
+            if heading in HEADINGS and not line.startswith(" "):
+                current = heading
+                parts[current] = []
+            else:
+                parts[current].append(line.strip())
+        return {name: "\n".join(lines).strip() for name, lines in parts.items()}
 
 
 def check(  # noqa: PLR0913 - these are the fields of a check, each given by name

@@ -67,8 +67,13 @@ def cli(traceback: bool) -> None:
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="demo",
-              show_default=True, help="Folder that keeps model, data, config and report.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="demo",
+    show_default=True,
+    help="Folder that keeps model, data, config and report.",
+)
 @click.option("--clean", is_flag=True, help="Build the same model without its planted defects.")
 def demo(out: Path, clean: bool) -> int:
     """Fine-tune a small model with two planted defects, audit it, and find both."""
@@ -93,8 +98,10 @@ def demo(out: Path, clean: bool) -> int:
         f"The gate returns exit code {code} for this model.\n"
         f"Go on from here: open {out / 'audit' / 'report.html'}, or change {files.config} and run\n"
         f"  auditkit run {files.config}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     return EXIT_INTERNAL if surprises else 0
 
 
@@ -141,8 +148,13 @@ def run(what: tuple[str, ...], **options: Any) -> int:
 @cli.command()
 @click.argument("what", nargs=-1, required=True, metavar="MODEL DATA | DATA")
 @with_model_options
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="auditkit.toml",
-              show_default=True, help="File to write.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="auditkit.toml",
+    show_default=True,
+    help="File to write.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def init(what: tuple[str, ...], out: Path, force: bool, **options: Any) -> int:
     """Write an auditkit.toml for a model and a data file."""
@@ -248,8 +260,17 @@ def _configuration(what: tuple[str, ...], options: dict[str, Any]) -> AuditConfi
     return guess.config()
 
 
-_DESCRIPTION = ("text", "label", "sensitive", "positive", "split", "evaluate", "cluster", "predicted",
-                "scores")  # fmt: skip
+_DESCRIPTION = (
+    "text",
+    "label",
+    "sensitive",
+    "positive",
+    "split",
+    "evaluate",
+    "cluster",
+    "predicted",
+    "scores",
+)
 
 
 def _guess(what: tuple[str, ...], options: dict[str, Any], directory: str) -> Guess:
@@ -315,9 +336,9 @@ def _read_result(path: Path) -> AuditResult:
 
 
 def _show(result: AuditResult) -> None:
-    from auditkit.render.terminal import show
+    from auditkit.render.terminal import summary
 
-    show(result, _stdout())
+    _stdout().print(summary(result))
 
 
 def _stdout() -> Console:

@@ -73,9 +73,7 @@ def _package(floor: Floor) -> Diagnosis:
         return Diagnosis(floor.package, "missing", f"needed for {floor.needed_for}")
     if Version(version) < Version(floor.minimum):
         why = f" ({floor.reason})" if floor.reason else ""
-        return Diagnosis(
-            floor.package, "old", f"{version}, needs {floor.minimum}{why}"
-        )
+        return Diagnosis(floor.package, "old", f"{version}, needs {floor.minimum}{why}")
     return Diagnosis(floor.package, "ok", version)
 
 
@@ -92,8 +90,8 @@ def _remote_code() -> list[Diagnosis]:
             Diagnosis(
                 "transformers",
                 "careful",
-                "this release can run code named in a model's config (CVE-2026-4372); auditkit scans "
-                "the config before loading, 5.3 or newer closes the hole itself",
+                "this release can run code named in a model's config (CVE-2026-4372); auditkit "
+                "scans the config before loading, 5.3 or newer closes the hole itself",
             )
         ]
     return []

@@ -27,7 +27,7 @@ from auditkit.plan import Plan, PlannedCheck, make_plan
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
 from auditkit.registry import BrokenPlugin, load_registry
-from auditkit.result import AuditResult, Subject, Timing
+from auditkit.result import AuditResult, Guide, Subject, Timing
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
@@ -143,6 +143,13 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
             predictor.seconds,
             seconds,
         ),
+        guides={
+            entry.check.id: Guide(
+                entry.check.sections.get("How to read it", ""),
+                entry.check.sections.get("What to do", ""),
+            )
+            for entry in plan.checks
+        },
     )
 
 

@@ -7,6 +7,8 @@ AuditkitError
 │   └── UnsafeModelError   loading it could run code                        exit 2
 ├── RegistryError      two checks claim one id, or none has it              exit 2
 ├── ResultError        a saved result cannot be read                        exit 2
+    ├── StoreError         a file cannot be written (auditkit.store)            exit 2
+    ├── UnknownFormatError a report format does not exist (auditkit.render)     exit 2
 └── MissingExtraError  an optional package is not installed                 exit 2
 
 NotApplicable          raised by a check that has nothing to measure here; never an error

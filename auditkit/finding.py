@@ -181,7 +181,9 @@ class Finding:
         name, part = (
             (self.measurement.name, self.measurement.slice) if self.measurement else ("", "")
         )
-        return hashlib.sha256("\0".join((self.check, name, part)).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            "\0".join((self.check, name, part)).encode("utf-8", "surrogatepass")
+        ).hexdigest()[:16]
 
 
 def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:

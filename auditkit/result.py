@@ -81,6 +81,16 @@ class Suite:
 
 
 @dataclass(frozen=True, slots=True)
+class Guide:
+    """What a check's documentation tells the reader of a finding."""
+
+    reading: str
+    """How to read the number."""
+    remedy: str
+    """What to do about a failure."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotRun:
     """A check that was left out on purpose."""
 
@@ -136,6 +146,8 @@ class AuditResult:
     """Versions of Python and packages, platform, device."""
     predictor: PredictorStatistics
     timing: Timing
+    guides: dict[str, Guide] = field(default_factory=dict)
+    """By check id."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -144,9 +156,13 @@ class AuditResult:
         return {finding.fingerprint: finding for finding in self.findings}
 
     def to_json(self) -> str:
-        """The record as JSON text, keys sorted, without NaN or infinity."""
+        """The record as JSON text, keys sorted, without NaN or infinity.
+
+        Lone surrogates, which JSON readers refuse, become question marks.
+        """
         document = _adapter().dump_python(self, mode="json")
-        return json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        return text.encode("utf-8", errors="replace").decode("utf-8")
 
     @classmethod
     def from_json(cls, text: str | bytes) -> AuditResult:
@@ -165,7 +181,7 @@ class AuditResult:
         version = document.get("schema_version") if isinstance(document, dict) else None
         if version != SCHEMA_VERSION:
             raise ResultError(
-                f"this result has schema version {version!r}; this auditkit reads {SCHEMA_VERSION}.",
+                f"this result has schema version {version!r}; this program reads {SCHEMA_VERSION}.",
                 "Read it with the auditkit version named in it under environment.",
             )
         try:

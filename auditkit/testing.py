@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.catalogue import HEADINGS, sections
-from auditkit.check import Check, Confidence, Context
+from auditkit.check import HEADINGS, Check, Confidence, Context
 from auditkit.data import Attribute, AuditData
 from auditkit.engine import run_check
 from auditkit.finding import Finding, Outcome
@@ -162,7 +161,7 @@ def odd_cases(rows: int = 400) -> dict[str, tuple[AuditData, Predictions]]:
 
 
 def _assert_documented(check: Check) -> None:
-    parts = sections(check)
+    parts = check.sections
     missing = [heading for heading in HEADINGS if not parts.get(heading)]
     assert not missing, f"{check.id}: the docstring lacks {missing}"
     assert parts[""], f"{check.id}: the docstring lacks a first sentence"
