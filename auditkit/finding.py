@@ -142,7 +142,7 @@ class Measurement:
     slice: str = ""
     note: str = ""
     detectable: float | None = None
-    """Smallest true value that a run of this size would have called a failure 4 times in 5."""
+    """Smallest true gap that this run would have told from none 4 times in 5, corrected."""
     evidence: tuple[Evidence, ...] = ()
 
     def __post_init__(self) -> None:

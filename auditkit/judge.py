@@ -111,7 +111,7 @@ def _needed_n(
 
 
 def _shown(measurement: Measurement, interval: Interval | None) -> str:
-    name = measurement.name.replace("_", " ")
+    name = measurement.name.replace("_", " ").capitalize()
     where = f" on {measurement.slice}" if measurement.slice else ""
     value = "undefined" if measurement.value is None else number(measurement.value)
     if interval is None:

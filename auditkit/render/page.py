@@ -341,7 +341,7 @@ def _finding_facts(finding: Finding, suite: Suite) -> tuple[Fact, ...]:
         lower, upper = _confidence(finding, measured.bounds.comparisons, suite)
         facts += [Fact("Lower end holds at", lower), Fact("Upper end holds at", upper)]
     if measured.detectable is not None:
-        facts.append(Fact("Smallest failure it could see", figures.figure(measured.detectable)))
+        facts.append(Fact("Smallest gap told from none", figures.figure(measured.detectable)))
     if finding.needed_n is not None:
         facts.append(Fact("Rows that would decide", f"about {figures.count(finding.needed_n)}"))
     return (*facts, *_required(finding))
