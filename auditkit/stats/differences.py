@@ -115,7 +115,11 @@ def difference(k1: float, n1: float, k2: float, n2: float, alpha: float) -> Inte
     Newcombe's, and Miettinen and Nurminen's below 50 rows in a group (Fagerland, Lydersen &
     Laake 2015). With fewer than 10 hits or misses in a group single ends of either err up to
     twice as often as they claim at 95 %, and more at corrected levels, so there it is the wider
-    of Miettinen-Nurminen and `exact_hybrid_bounds`. The counts may be effective counts.
+    of Miettinen-Nurminen and `exact_hybrid_bounds`. What is left, for true gaps up to 0.3: an
+    end of 5 % errs in at most 6 % of samples; an end of 0.1 %, with one group nine times the
+    other, in 0.3 %. The family a corrected level is for keeps its own, since no more than a
+    third to a half of the ordered pairs can be at the limit together. The counts may be
+    effective counts.
     """
     return _interval(*difference_bounds(k1, n1, k2, n2, alpha))
 

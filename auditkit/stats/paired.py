@@ -48,8 +48,8 @@ def paired_difference(b: float, c: float, n: float, alpha: float) -> Interval:
 
     Chosen over Newcombe's paired method 10 because it needs the discordant rows only, is the
     inversion of one test, and stays near its level at small n and rare events (Fagerland,
-    Lydersen & Laake 2014). Interval(-1, 1) for n = 0. Raises ValueError unless
-    b, c >= 0 and b + c <= n.
+    Lydersen & Laake 2014); a single end of 5 % errs up to 6.5 % of the time with few discordant
+    rows. Interval(-1, 1) for n = 0. Raises ValueError unless b, c >= 0 and b + c <= n.
     """
     _check(b, c, n)
     z = critical_value(alpha)
