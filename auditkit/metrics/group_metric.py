@@ -127,17 +127,7 @@ def _smallest(intervals: Sequence[Interval]) -> Interval:
 
 def _gap(groups: _GroupMetric) -> Measurement:
     pairs = list(combinations(range(len(groups.values)), 2))
-    compared = [
-        Comparison(
-            _difference(groups.values[i], groups.values[j]),
-            _mover(groups.values[i], groups.bounds[i].claim, groups.values[j], groups.bounds[j].claim),
-            _mover(
-                groups.values[i], groups.bounds[i].corrected,
-                groups.values[j], groups.bounds[j].corrected,
-            ),
-        )
-        for i, j in pairs
-    ]  # fmt: skip
+    compared = [_comparison(groups, i, j) for i, j in pairs]
     largest = combine_max(compared)
     levels = groups.attribute.levels
     note = "no two groups have rows"
@@ -159,8 +149,14 @@ def _gap(groups: _GroupMetric) -> Measurement:
     )
 
 
-def _difference(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b
+def _comparison(groups: _GroupMetric, i: int, j: int) -> Comparison:
+    first, second = groups.values[i], groups.values[j]
+    of_first, of_second = groups.bounds[i], groups.bounds[j]
+    return Comparison(
+        None if first is None or second is None else first - second,
+        _mover(first, of_first.claim, second, of_second.claim),
+        _mover(first, of_first.corrected, second, of_second.corrected),
+    )
 
 
 def _mover(a: float | None, of_a: Interval, b: float | None, of_b: Interval) -> Interval:

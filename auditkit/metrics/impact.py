@@ -43,11 +43,9 @@ def _ratio(
     params: GroupParams,
     comparisons: int,
 ) -> Measurement:
-    tables = [by_group(rate, attribute, context.data.clusters) for rate in rates]
-    claim, corrected = (
-        context.confidence.claim_alpha,
-        context.confidence.corrected_alpha(comparisons),
-    )
+    claim = context.confidence.claim_alpha
+    corrected = context.confidence.corrected_alpha(comparisons)
+    tables = [by_group(rate, attribute, context.data.clusters, corrected) for rate in rates]
     bounds = [
         pairwise_ratio_bounds(
             t.effective_hits, t.effective_sizes, claim, corrected, params.minimum_group_size

@@ -99,8 +99,21 @@ def accuracy_rate(labels: Classes, predicted: Classes) -> Rate:
     return Rate("accuracy", "accuracy", np.ones(len(labels), dtype=bool), labels == predicted)
 
 
-def by_group(rate: Rate, attribute: Attribute, clusters: NDArray[np.int64] | None) -> GroupRates:
-    """Count a rate in every group. Rows whose group is missing are in none of them."""
+def by_group(
+    rate: Rate,
+    attribute: Attribute,
+    clusters: NDArray[np.int64] | None = None,
+    alpha: float | None = None,
+) -> GroupRates:
+    """Count a rate in every group. Rows whose group is missing are in none of them.
+
+    Args:
+        rate: What to count.
+        attribute: The groups.
+        clusters: Shape (n,), or None when rows are independent.
+        alpha: Smallest one-sided error the effective counts will be used at; with it they also
+            allow for few clusters.
+    """
     eligible = rate.eligible & (attribute.codes != MISSING)
     codes, hit = attribute.codes[eligible], rate.hit[eligible]
     groups = len(attribute.levels)
@@ -114,7 +127,7 @@ def by_group(rate: Rate, attribute: Attribute, clusters: NDArray[np.int64] | Non
         for group in np.flatnonzero(sizes):
             rows = codes == group
             effective_hits[group], effective_sizes[group] = effective_counts(
-                hit[rows], members[rows]
+                hit[rows], members[rows], alpha
             )
     return GroupRates(attribute.levels, hits, sizes, effective_hits, effective_sizes)
 
