@@ -31,8 +31,8 @@ class Params:
     needs={Capability.LABELS, Capability.PROBABILITIES},
     params=Params,
     limits=(
-        Limit("ece", "max", 0.1, means="an expected calibration error"),
-        Limit("brier", "max", None, highest=2.0, means="a Brier score"),
+        Limit("calibration_error", "max", 0.1, means="an expected calibration error"),
+        Limit("brier_score", "max", None, highest=2.0, means="a Brier score"),
     ),
 )
 def calibration(context: Context, params: Params) -> Iterator[Measurement]:
@@ -79,7 +79,7 @@ def calibration(context: Context, params: Params) -> Iterator[Measurement]:
         return ece_bounds(table, alpha, np.random.default_rng(seed), data.clusters)
 
     yield Measurement(
-        name="ece",
+        name="calibration_error",
         value=table.ece,
         n=len(data),
         bounds=Bounds(
@@ -89,7 +89,7 @@ def calibration(context: Context, params: Params) -> Iterator[Measurement]:
     )
     scores = brier_scores(predictions.probabilities, data.labels)
     yield Measurement(
-        name="brier",
+        name="brier_score",
         value=float(scores.mean()),
         n=len(data),
         bounds=Bounds(

@@ -132,16 +132,20 @@ def overconfident(simulated, score: float):
 
 def test_a_badly_calibrated_score_is_found(simulated):
     assert outcomes(
-        "quality.calibration", overconfident(simulated(4000, UNFAIR), 0.999), "ece"
+        "quality.calibration", overconfident(simulated(4000, UNFAIR), 0.999), "calibration_error"
     ) == {Outcome.FAIL}
-    assert outcomes("quality.calibration", overconfident(simulated(4000, FAIR), 0.6), "ece") == {
-        Outcome.FAIL
-    }
+    assert outcomes(
+        "quality.calibration", overconfident(simulated(4000, FAIR), 0.6), "calibration_error"
+    ) == {Outcome.FAIL}
 
 
 def test_a_calibrated_score_passes_and_few_rows_do_not(simulated):
-    assert outcomes("quality.calibration", simulated(4000, FAIR), "ece") == {Outcome.PASS}
-    assert outcomes("quality.calibration", simulated(40, FAIR), "ece") == {Outcome.INCONCLUSIVE}
+    assert outcomes("quality.calibration", simulated(4000, FAIR), "calibration_error") == {
+        Outcome.PASS
+    }
+    assert outcomes("quality.calibration", simulated(40, FAIR), "calibration_error") == {
+        Outcome.INCONCLUSIVE
+    }
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "balanced-accuracy", "f1", "mcc"])
@@ -225,9 +229,7 @@ def test_copies_of_the_same_rows_decide_no_more_than_the_rows(simulated):
     data, predictions = simulated(60, FAIR)
     index = np.tile(np.arange(60), 50)
     copied = data.rows(index)
-    naive = findings_of(
-        CHECKS["fairness.demographic-parity"], copied, predictions.take(index)
-    )
+    naive = findings_of(CHECKS["fairness.demographic-parity"], copied, predictions.take(index))
     told = tiny_data(
         copied.labels, {"group": [copied.groups["group"].levels[c] for c in copied.groups["group"].codes]},
         clusters=index,
