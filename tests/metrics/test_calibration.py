@@ -48,7 +48,7 @@ def test_the_brier_score_is_twice_the_binary_one():
 
 @pytest.mark.parametrize(("power", "n"), [(1.0, 300), (1.0, 3000), (0.4, 300), (0.4, 3000)])
 def test_each_bound_holds_in_at_least_its_share_of_samples(power, n):
-    """One-sided 95 %, at perfect calibration (where the plain estimate is far too high) and off it."""
+    """One-sided 95 %: at perfect calibration, where the plain estimate is too high, and off it."""
     truth, rng, runs = true_ece(power), np.random.default_rng(1), 400
     low = high = 0
     for _ in range(runs):

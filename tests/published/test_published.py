@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import re
 from pathlib import Path
@@ -17,9 +18,8 @@ from auditkit.metrics.identity_auc import identity_aucs
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open()
-    with opened as handle:
-        return list(csv.DictReader(handle))
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline="")))
 
 
 def audit_of(path: Path, label: str, predicted: str, sensitive: str, **data: str) -> auditkit.Audit:

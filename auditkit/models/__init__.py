@@ -1,0 +1,34 @@
+"""Adapters: each turns one kind of model into what `auditkit.model.Model` promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auditkit.config import AuditConfig
+    from auditkit.model import Model
+    from auditkit.sources.table import SourceTable
+
+
+def load_model(config: AuditConfig, table: SourceTable) -> Model:
+    """The configured model under audit.
+
+    Args:
+        config: `model` says which; `data` names the label column, from which recorded
+            predictions without class names take them; `online` allows a hub model.
+        table: The data, which holds the answers when there are only recorded predictions.
+
+    Raises:
+        AuditkitError: The model cannot be loaded, or not safely.
+    """
+    if config.model.path is not None:
+        from auditkit.models.transformers_text import load_transformers
+
+        return load_transformers(config.model, online=config.online)
+    if config.model.callable is not None:
+        from auditkit.models.python_callable import load_callable
+
+        return load_callable(config.model)
+    from auditkit.models.recorded import load_recorded
+
+    return load_recorded(config.model, config.data, table)

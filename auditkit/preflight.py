@@ -1,0 +1,330 @@
+"""Before the first check: loads model and data, and refuses what would make the numbers wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.config import AuditConfig, DataConfig
+from auditkit.data import Attribute, AuditData
+from auditkit.errors import ConfigError, DataError, ModelError, nearest
+from auditkit.model import Capability, Model, Predictions
+from auditkit.models import load_model
+from auditkit.sources import read_table
+from auditkit.sources.groups import read_groups
+from auditkit.sources.labels import read_labels
+from auditkit.sources.rows import check_ids, read_clusters, read_splits, read_texts
+from auditkit.sources.table import SourceTable
+
+COPIES_SHARE = 0.05
+"""Share of repeated texts from which on rows are too dependent for plain intervals."""
+PROBED_ROWS = 32
+"""Rows asked twice to see whether the model is deterministic."""
+BATCH_TOLERANCE = 1e-3
+"""Most a probability may move with what else is in the batch before the reader is told."""
+CHANCE_ALPHA = 0.001
+"""Error of the claim that a model is worse than guessing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A model and its data, ready to be audited.
+
+    Attributes:
+        model: The model under audit.
+        data: All rows, with splits.
+        audited: The rows of the audited split.
+        assumptions: What was assumed rather than told, by topic.
+        warnings: What the reader of the report should know about the data, as sentences.
+        name: Name of the data source.
+        allow_below_chance: Whether a model worse than guessing is audited all the same.
+    """
+
+    model: Model
+    data: AuditData
+    audited: AuditData
+    assumptions: dict[str, str]
+    warnings: tuple[str, ...]
+    name: str
+    allow_below_chance: bool = False
+
+
+@runtime_checkable
+class _Truncating(Protocol):
+    max_length: int
+
+    def truncated(self, inputs: Sequence[Any]) -> int:
+        """How many inputs are longer than `max_length` tokens."""
+
+
+def prepare(config: AuditConfig) -> Prepared:
+    """Read the data, load the model, and fit one to the other.
+
+    Columns are checked before the model is loaded, which takes longer.
+
+    Raises:
+        AuditkitError: Data or model are unusable, or do not fit; with file, column and row.
+    """
+    table = read_table(config.data, config.online)
+    _check_columns(config, table)
+    notes = _Notes(list(table.notes))
+    frame = _frame(config, table, notes)
+    model = load_model(config, table)
+    if not config.model.recorded:
+        # What a callable answers, labels or probabilities, shows only with its first answer.
+        model.predict([frame.inputs[frame.splits[config.data.evaluate][0]]])
+    data = _with_labels(frame, model, config.data, table, notes)
+    audited = data.rows(data.splits[config.data.evaluate])
+    _look_at(audited, data, config.data, notes)
+    _look_at_texts(model, audited, notes)
+    assumptions = {**model.assumptions, **notes.assumptions}
+    return Prepared(
+        model, data, audited, assumptions, tuple(notes.warnings), table.name,
+        config.data.allow_below_chance,
+    )  # fmt: skip
+
+
+class _Notes:
+    """Assumptions and warnings as they come up."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        self.assumptions: dict[str, str] = {}
+        self.warnings = warnings
+
+
+def _check_columns(config: AuditConfig, table: SourceTable) -> None:
+    data, model = config.data, config.model
+    if data.text is None and not model.recorded:
+        raise ConfigError(
+            "data.text is not set: the model needs a column to be asked about.",
+            f"Columns of {table.name}: {', '.join(list(table.columns)[:20])}.",
+        )
+    named = [data.text, data.label, data.split, data.cluster, data.id, *data.sensitive]
+    for column in [*named, model.label_column, *(model.score_columns or ())]:
+        if column is not None:
+            table.column(column)
+    for column in data.sensitive:
+        if column in {data.text, data.label, model.label_column}:
+            role = "text" if column == data.text else "label"
+            raise ConfigError(
+                f"data.sensitive names {column!r}, which is the {role} column.",
+                "A sensitive attribute says who a row is about.",
+            )
+
+
+def _frame(config: AuditConfig, table: SourceTable, notes: _Notes) -> AuditData:
+    """Everything that can be read before the model is known."""
+    data = config.data
+    if data.id is not None:
+        check_ids(table, data.id)
+    splits = read_splits(table, data)
+    groups: dict[str, Attribute] = {}
+    for name in data.sensitive:
+        groups[name], warnings = read_groups(table, name, data.missing)
+        notes.warnings.extend(warnings)
+    clusters = None
+    if data.cluster is not None:
+        clusters, warnings = read_clusters(table, data.cluster, data.missing)
+        notes.warnings.extend(warnings)
+    notes.warnings.extend(splits.warnings)
+    by_row = config.model.recorded or data.text is None
+    inputs: tuple[Any, ...] = (
+        tuple(range(table.n)) if by_row else read_texts(table, data.text or "")
+    )
+    return AuditData(
+        inputs=inputs,
+        labels=None,
+        class_names=(),
+        groups=groups,
+        splits=splits.rows,
+        clusters=clusters,
+    )
+
+
+def _with_labels(
+    frame: AuditData, model: Model, config: DataConfig, table: SourceTable, notes: _Notes
+) -> AuditData:
+    names = model.class_names
+    labels = None
+    if config.label is not None:
+        where = f"{table.name}: column {config.label!r}"
+        values = table.column(config.label)
+        labels, note = read_labels(where, values, names, config.label_map, config.missing)
+        notes.assumptions["label map"] = note
+    return AuditData(
+        inputs=frame.inputs,
+        labels=labels,
+        class_names=names,
+        positive=_positive_class(config, names, notes),
+        groups=frame.groups,
+        splits=frame.splits,
+        clusters=frame.clusters,
+    )
+
+
+def _positive_class(config: DataConfig, names: Sequence[str], notes: _Notes) -> int | None:
+    if config.positive is not None:
+        wanted = config.label_map.get(config.positive, config.positive)
+        if wanted not in names:
+            raise ConfigError(
+                f"data.positive = {config.positive!r} is no class of the model.",
+                nearest(config.positive, names),
+            )
+        return names.index(wanted)
+    if len(names) == 2:
+        notes.assumptions["positive class"] = (
+            f"{names[1]!r}, the last of two classes; data.positive says otherwise."
+        )
+        return 1
+    notes.assumptions["positive class"] = "None; every class is looked at in turn."
+    return None
+
+
+def _look_at(audited: AuditData, data: AuditData, config: DataConfig, notes: _Notes) -> None:
+    """Warn about rows from which less can be learnt than their number suggests."""
+    if config.split is None:
+        notes.assumptions["split"] = "No split column: all rows are audited, as if held out."
+    else:
+        _look_at_splits(audited, data, config, notes)
+    copies = len(audited) - len(set(audited.inputs))
+    if audited.clusters is not None:
+        count = len(np.unique(audited.clusters))
+        notes.assumptions["independence"] = (
+            f"Rows with one {config.cluster!r} belong together: {count} clusters in "
+            f"{len(audited)} rows."
+        )
+    else:
+        notes.assumptions["independence"] = "Every row is taken as independent of the others."
+        if copies > COPIES_SHARE * len(audited):
+            notes.warnings.append(
+                f"{copies} of {len(audited)} texts are copies of another; intervals that take them "
+                "as independent are too narrow. Name the column that ties them in data.cluster."
+            )
+    if audited.labels is not None and len(present := np.unique(audited.labels)) == 1:
+        notes.warnings.append(
+            f"Every row is labelled {audited.class_names[present[0]]!r}: what the model does with "
+            "other classes cannot be seen."
+        )
+
+
+def _look_at_splits(audited: AuditData, data: AuditData, config: DataConfig, notes: _Notes) -> None:
+    sizes = ", ".join(f"{name} {len(rows)}" for name, rows in data.splits.items())
+    notes.assumptions["split"] = f"{config.evaluate!r} is audited; the splits have {sizes} rows."
+    texts = set(audited.inputs)
+    for name, rows in data.splits.items():
+        if name != config.evaluate:
+            shared = len(texts & {data.inputs[row] for row in rows})
+            if shared:
+                notes.warnings.append(
+                    f"{shared} audited texts also occur in the split {name!r}; if the model was "
+                    "trained on it, the results flatter it."
+                )
+
+
+def _look_at_texts(model: Model, audited: AuditData, notes: _Notes) -> None:
+    empty = sum(isinstance(text, str) and not text.strip() for text in audited.inputs)
+    if empty:
+        notes.warnings.append(f"{empty} of {len(audited)} texts are empty.")
+    if isinstance(model, _Truncating):
+        cut = model.truncated(audited.inputs)
+        if cut:
+            notes.warnings.append(
+                f"{cut} of {len(audited)} texts are longer than {model.max_length} tokens; the "
+                "model sees only their beginning."
+            )
+
+
+def check_answers(prepared: Prepared, predictions: Predictions) -> dict[str, str]:
+    """Look at the answers for the audited rows before anything is concluded from them.
+
+    Args:
+        prepared: What `prepare` returned.
+        predictions: Answers for `prepared.audited.inputs`.
+
+    Returns:
+        Further assumptions, by topic.
+
+    Raises:
+        DataError: The model is worse than guessing: the label map is probably wrong.
+        ModelError: The model answers the same question in two ways.
+    """
+    said = {}
+    if prepared.audited.labels is not None and not prepared.allow_below_chance:
+        _check_chance(prepared, prepared.audited.labels, predictions.labels)
+    if Capability.NEW_INPUTS in prepared.model.capabilities:
+        said["repeatability"] = _check_repeats(prepared, predictions)
+    return said
+
+
+def _check_chance(
+    prepared: Prepared, truth: NDArray[np.int64], answered: NDArray[np.int64]
+) -> None:
+    """Refuse an accuracy below guessing, be it evenly or in the model's own proportions."""
+    from auditkit.stats.intervals import wilson
+
+    names = prepared.audited.class_names
+    n, k = len(truth), len(names)
+    confusion = np.bincount(truth * k + answered, minlength=k * k).reshape(k, k)
+    correct = int(np.trace(confusion))
+    own_guess = float(confusion.sum(axis=1) @ confusion.sum(axis=0)) / n**2
+    most = wilson(correct, n, CHANCE_ALPHA).upper
+    if most is None or most >= min(1 / k, own_guess):
+        return
+    raise DataError(
+        f"{prepared.name}: the model is right in {correct} of {n} rows, fewer than guessing would "
+        f"be. Is the label map swapped?\n{_confusion_text(confusion, names)}",
+        f"{_better_map(confusion, names)}\nIf the model really is that bad, set "
+        "data.allow_below_chance = true.",
+    )
+
+
+def _confusion_text(confusion: NDArray[np.int64], names: Sequence[str], most: int = 6) -> str:
+    lines = []
+    for i in range(min(len(names), most)):
+        top = np.argsort(-confusion[i], kind="stable")[:3].tolist()
+        shown = ", ".join(f"{int(confusion[i, j])} as {names[j]!r}" for j in top if confusion[i, j])
+        lines.append(f"  labelled {names[i]!r}: answered {shown or 'nothing'}")
+    return "\n".join(lines)
+
+
+def _better_map(confusion: NDArray[np.int64], names: Sequence[str]) -> str:
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(-confusion)
+    fitting = int(confusion[rows, columns].sum())
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    moved = [f"{names[i]!r} as {names[j]!r}" for i, j in pairs if i != j]
+    shown = ", ".join(moved[:8]) + (", …" if len(moved) > 8 else "")
+    return (
+        f"Reading the labels {shown} would make {fitting} rows right; if that is what they mean, "
+        "say so in data.label_map."
+    )
+
+
+def _check_repeats(prepared: Prepared, predictions: Predictions) -> str:
+    """Ask some rows twice, past the predictor's memory."""
+    n = len(prepared.audited)
+    rows = np.unique(np.linspace(0, n - 1, min(n, PROBED_ROWS)).astype(np.int64))
+    batch = [prepared.audited.inputs[row] for row in rows]
+    first, second = prepared.model.predict(batch), prepared.model.predict(batch)
+    changed = np.flatnonzero(first.labels != second.labels)
+    if len(changed):
+        raise ModelError(
+            f"{prepared.model.name} is not deterministic: asked twice, it answers differently for "
+            f"{len(changed)} of {len(rows)} rows.",
+            "Fix its random seed, and switch off dropout and sampling.",
+        )
+    text = f"Asked twice, {len(rows)} rows get the same class"
+    if first.probabilities is None or second.probabilities is None:
+        return f"{text}."
+    repeat = float(np.abs(first.probabilities - second.probabilities).max())
+    text += f", and probabilities that differ by at most {repeat:.1g}"
+    shared = predictions.take(rows).probabilities
+    moved = 0.0 if shared is None else float(np.abs(first.probabilities - shared).max())
+    if moved > BATCH_TOLERANCE:
+        text += f". They move by up to {moved:.1g} with what else is in the batch"
+    return f"{text}."
