@@ -19,9 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(not (ROOT / "examples").is_dir(), reason="not a checkout")
 
 
+def read(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
 def blocks(document: str, language: str) -> list[str]:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", read(document), re.DOTALL)
 
 
 def test_generated_files_are_up_to_date():
@@ -32,33 +35,30 @@ def test_generated_files_are_up_to_date():
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        *blocks("README.md", "toml"),
-        (ROOT / "examples/auditkit.toml").read_text(encoding="utf-8"),
-        (ROOT / "examples/predictions.toml").read_text(encoding="utf-8"),
-    ],
-    ids=["readme", "example", "predictions"],
+    "document", ["README.md", "examples/auditkit.toml", "examples/predictions.toml"]
 )
-def test_configurations_shown_to_users_are_accepted(text):
-    config = parse_config(tomllib.loads(text))
-    make_plan(config, load_registry(), frozenset(Capability))
+def test_configurations_shown_to_users_are_accepted(document):
+    texts = blocks(document, "toml") if document.endswith(".md") else [read(document)]
+    assert texts
+    for text in texts:
+        config = parse_config(tomllib.loads(text))
+        make_plan(config, load_registry(), frozenset(Capability))
 
 
 def test_the_policy_shown_to_users_is_accepted():
-    table = tomllib.loads((ROOT / "examples/pull-request-policy.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(read("examples/pull-request-policy.toml"))
     Policy.model_validate(table["policy"])
 
 
 def test_the_readme_lists_every_exit_code():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = read("README.md")
     listed = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
     assert listed == {int(code) for code in ExitCode}
 
 
 def test_links_in_the_documents_lead_somewhere():
     for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/checks.md"):
-        text = (ROOT / document).read_text(encoding="utf-8")
+        text = read(document)
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             if "://" not in link:
                 assert (ROOT / document).parent.joinpath(link).exists(), f"{document}: {link}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="not a checkout")
+pytestmark = pytest.mark.skipif(not (ROOT / "auditkit").is_dir(), reason="not a checkout")
 SOURCES = ("auditkit", "checks", "reports", "pyproject.toml", "README.md", "LICENSE")
 
 
