@@ -143,6 +143,8 @@ class Measurement:
     note: str = ""
     detectable: float | None = None
     """Smallest true gap that this run would have told from none 4 times in 5, corrected."""
+    least_n: int | None = None
+    """Rows like these below which a group is too small for a verdict; None when none is."""
     evidence: tuple[Evidence, ...] = ()
 
     def __post_init__(self) -> None:

@@ -107,7 +107,8 @@ def _needed_n(
     bound = interval.upper if within == (direction == "max") else interval.lower
     if bound is None:
         return None
-    return needed_n_from_interval(measurement.n, measurement.value, bound, limit)
+    needed = needed_n_from_interval(measurement.n, measurement.value, bound, limit)
+    return None if needed is None else max(needed, measurement.least_n or 0)
 
 
 def _shown(measurement: Measurement, interval: Interval | None) -> str:

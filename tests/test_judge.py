@@ -49,6 +49,12 @@ def test_the_rows_needed_to_fail_come_from_the_corrected_bound():
     assert "400 rows" in verdict.message
 
 
+def test_the_rows_needed_bring_every_group_to_its_minimum():
+    bounds = Bounds(Interval(0.05, 0.35), Interval(0.0, 0.4), "test")
+    verdict = judge(Measurement("gap", 0.2, 100, bounds, least_n=900), 0.1, "max")
+    assert verdict.needed_n == 900
+
+
 def test_an_undefined_measurement_is_inconclusive_and_says_why():
     verdict = judge(measured(None, (0.0, 1.0), (0.0, 1.0)), 0.1, "max")
     assert verdict.outcome is Outcome.INCONCLUSIVE

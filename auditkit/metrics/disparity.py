@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -139,6 +140,7 @@ def _gap(
         slice=attribute.name,
         note=_note(context, rates[widest], tables, attribute, bounds, widest),
         detectable=_detectable(tables[widest], corrected),
+        least_n=least_rows(tables[widest], params.minimum_group_size),
         evidence=tuple(group_estimates(rates, tables, attribute)),
     )
 
@@ -191,6 +193,14 @@ def too_small(attribute: Attribute, small: set[int], tables: Sequence[GroupRates
     shown = ", ".join(f"{attribute.levels[i]} ({fewest[i]})" for i in named[:5])
     more = f" and {len(named) - 5} more" if len(named) > 5 else ""
     return [f"Too few rows for a pass: {shown}{more}."]
+
+
+def least_rows(table: GroupRates, minimum: int) -> int | None:
+    """Rows like these that would bring the smallest group that has any to the minimum."""
+    sizes = table.sizes[table.sizes > 0]
+    if not len(sizes) or sizes.min() >= minimum:
+        return None
+    return math.ceil(int(sizes.sum()) * minimum / int(sizes.min()))
 
 
 def missing_rows(attribute: Attribute) -> list[str]:

@@ -16,6 +16,7 @@ from auditkit.metrics.disparity import (
     chosen_attributes,
     class_rates,
     counted,
+    least_rows,
     missing_rows,
     too_small,
 )
@@ -74,6 +75,7 @@ def _ratio(
         ),
         slice=attribute.name,
         note=_note(rates[smallest], tables, attribute, bounds, smallest),
+        least_n=least_rows(tables[smallest], params.minimum_group_size),
         evidence=evidence,
     )
 
