@@ -23,6 +23,7 @@ from auditkit.finding import Finding, Measurement, Outcome, Severity
 from auditkit.gate import decide
 from auditkit.judge import judge
 from auditkit.model import Capability
+from auditkit.network import settle_network
 from auditkit.plan import Plan, PlannedCheck, make_plan
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
@@ -105,6 +106,7 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
         AuditkitError: Configuration, data or model are unusable; nothing was measured.
     """
     observer = observer or Silent()
+    settle_network(online=config.online)
     began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     observer.stage("Reading the data and loading the model")
     registry = load_registry([Path(folder) for folder in config.plugins])

@@ -19,7 +19,7 @@ LAYERS = [
     {"finding", "model", "data"},
     {"stats", "metrics", "check"},
     {"judge", "gate", "config", "result"},
-    {"registry", "models", "sources", "predictor", "preflight", "store", "plan"},
+    {"registry", "models", "sources", "predictor", "preflight", "store", "plan", "network"},
     {"engine"},
     {"render", "catalogue"},
     {"api", "guess", "doctor", "demo", "progress", "testing"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from auditkit.config import ModelConfig
 from auditkit.errors import ConfigError, MissingExtraError, ModelError
 from auditkit.model import Capability, Predictions
 from auditkit.models.model_folder import ModelFolder, inspect_folder
+from auditkit.network import settle_network
 
 UNSTATED_MAX_LENGTH = 512
 """Tokens when neither the model nor its tokenizer states a limit."""
@@ -47,7 +47,7 @@ def load_transformers(config: ModelConfig, *, online: bool) -> TransformersText:
         ModelError: The model is damaged, untrained, no classifier, or does not fit its tokenizer.
         MissingExtraError: torch or transformers is not installed.
     """
-    _quiet_libraries(offline=not online)
+    settle_network(online=online)
     path = _local_folder(config, online)
     try:
         folder = inspect_folder(path)
@@ -92,17 +92,6 @@ def _download(hub_id: str, revision: str) -> Path:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(_HUB_FILES)))
     except Exception as error:
         raise ModelError(f"{hub_id}@{revision[:7]}: cannot be downloaded: {error}") from error
-
-
-def _quiet_libraries(*, offline: bool) -> None:
-    """Settings that the libraries read when they are imported."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Kernels are compiled code fetched from the hub.
-    os.environ["USE_HUB_KERNELS"] = "NO"
-    if offline:
-        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
-            os.environ[name] = "1"
 
 
 @contextmanager
