@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--traceback" in (sys.argv[1:] if argv is None else argv):
             raise
         return EXIT_INTERNAL
+    gc.freeze()  # what torch and transformers left is not worth collecting on the way out
     return code if isinstance(code, int) else 0
 
 

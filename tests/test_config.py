@@ -73,6 +73,7 @@ def test_a_model_path_that_is_no_folder_stays_a_hub_id(tmp_path):
         (('path = "model"', ""), ["name exactly one of"]),
         (('path = "model"', 'path = "a"\ncallable = "b:c"'), ["name exactly one of"]),
         (('path = "data.csv"', 'dataset = "org/name"'), ["revision"]),
+        (('path = "data.csv"', 'path = "http://169.254.169.254/x.csv"'), ["nothing is fetched"]),
     ],
 )
 def test_a_mistake_is_named_with_file_and_key(tmp_path, change, said):
