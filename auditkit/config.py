@@ -118,10 +118,11 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
-        if self.path is not None and "://" in self.path:
-            raise ValueError(
-                "path is an address, and nothing is fetched; download the file and name that"
-            )
+        for path in (self.path, self.join.path if self.join else None):
+            if path is not None and "://" in path:
+                raise ValueError(
+                    f"{path} is an address, and nothing is fetched; download the file and name that"
+                )
         if (self.path is None) == (self.dataset is None):
             raise ValueError("name exactly one of: path (a file) or dataset (a hub data set)")
         if self.dataset is not None and self.revision is None:

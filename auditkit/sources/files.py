@@ -23,7 +23,6 @@ BOMB_RATIO = 1000
 
 FORMATS = ("csv", "tsv", "jsonl", "ndjson", "parquet")
 
-_URL = re.compile(r"(?:^|[/\\])([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 _MAGIC = (
     (b"PAR1", "a parquet file"),
     (b"PK\x03\x04", "a zip archive or an Excel workbook"),
@@ -65,15 +64,9 @@ def find_file(path: str) -> DataFile:
     """The data file at `path`, its format told by its extension.
 
     Raises:
-        ConfigError: The path is a network address or its extension names no known format.
+        ConfigError: The extension names no known format.
         DataError: There is no such file.
     """
-    address = _URL.search(path)
-    if address:
-        raise ConfigError(
-            f"{path}: data is read from local files only, not over {address[1]}.",
-            "Download the file first.",
-        )
     file = Path(path)
     suffixes = [suffix.lower().lstrip(".") for suffix in file.suffixes]
     compressed = suffixes[-1:] == ["gz"]
