@@ -125,6 +125,8 @@ class DataConfig(Section):
                 )
         if (self.path is None) == (self.dataset is None):
             raise ValueError("name exactly one of: path (a file) or dataset (a hub data set)")
+        if self.split is None and "evaluate" in self.model_fields_set:
+            raise ValueError("evaluate names a split, but split names no column")
         if self.dataset is not None and self.revision is None:
             raise ValueError("a hub data set needs revision, the commit hash to pin it to")
         if len(set(self.sensitive)) != len(self.sensitive):
@@ -189,7 +191,7 @@ class AuditConfig(Section):
     """The data to audit on."""
     checks: dict[str, CheckConfig] = Field(default_factory=dict)
     """Settings per check id. A check named here must be able to run, or the audit is incomplete."""
-    only: list[Name] | None = None
+    only: Annotated[list[Name], Field(min_length=1)] | None = None
     """Run only these checks; by default every check that the model and the data allow."""
     plugins: list[Name] = Field(default_factory=list)
     """Folders with checks of your own. Their code is run."""

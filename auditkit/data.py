@@ -98,14 +98,6 @@ class AuditData:
             clusters=None if self.clusters is None else self.clusters[index],
         )
 
-    def attributes(self, intersections: bool = True) -> list[Attribute]:
-        """Every sensitive attribute, and the intersection of every two."""
-        single = list(self.groups.values())
-        if not intersections:
-            return single
-        pairs = [a.cross(b) for i, a in enumerate(single) for b in single[i + 1 :]]
-        return single + pairs
-
     def viewed_classes(self) -> tuple[int, ...]:
         """Classes a one-versus-rest metric looks at: the positive one, or all of them."""
         return (

@@ -110,9 +110,10 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
     began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     observer.stage("Reading the data and loading the model")
     registry = load_registry([Path(folder) for folder in config.plugins])
+    # Before the model is asked anything, so that no limit can follow a result.
+    suite_digest = make_plan(config, registry, frozenset(Capability)).suite.digest
     prepared = prepare(config)
     plan = make_plan(config, registry, _capabilities(prepared))
-    suite_digest = plan.suite.digest  # before the first prediction: limits cannot follow results
 
     observer.stage("Asking the model")
     predictor = SharedPredictor(

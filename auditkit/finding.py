@@ -11,6 +11,8 @@ from typing import Literal
 
 Cell = str | int | float | None
 
+_ROUNDING = 1e-9
+
 
 class Outcome(enum.StrEnum):
     """The five things a check can come to. None of the last three ever counts as a pass."""
@@ -49,6 +51,12 @@ class Interval:
                 raise ValueError(f"an interval's end must be finite or None, not {end}")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise ValueError(f"interval upside down: {self.lower} > {self.upper}")
+
+    def holds(self, value: float) -> bool:
+        """Whether the value lies in the interval, give or take rounding."""
+        below = self.lower is not None and value < self.lower - _ROUNDING
+        above = self.upper is not None and value > self.upper + _ROUNDING
+        return not below and not above
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,10 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"{self.name}: a measurement is finite or None, not {self.value}")
+        if self.value is not None and self.bounds is not None:
+            for interval in (self.bounds.claim, self.bounds.corrected):
+                if not interval.holds(self.value):
+                    raise ValueError(f"{self.name}: {self.value} lies outside its own {interval}")
         if self.value is None and not self.note:
             raise ValueError(f"{self.name}: an undefined measurement needs a note saying why")
 

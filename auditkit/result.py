@@ -73,10 +73,13 @@ class Suite:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the suite; recorded before the first prediction."""
+        """SHA-256 of the suite, taken before the model is asked anything.
+
+        Without `family`, which follows from what model and data allow.
+        """
         from pydantic import TypeAdapter
 
-        canonical = TypeAdapter(Suite).dump_python(self, mode="json")
+        canonical = TypeAdapter(Suite).dump_python(self, mode="json", exclude={"family"})
         return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
 
@@ -169,8 +172,8 @@ class AuditResult:
         """Read a record written by `to_json`.
 
         Raises:
-            ResultError: It is not JSON, not a result, from a newer schema, or its suite does not
-                have the recorded digest.
+            ResultError: It is not JSON, not a result, from a newer schema, or its suite, verdicts
+                or decision are not those the audit recorded.
         """
         from pydantic import ValidationError
 
@@ -191,10 +194,29 @@ class AuditResult:
             where = ".".join(str(part) for part in first["loc"])
             raise ResultError(f"not a saved result: {where}: {first['msg']}.") from None
         if result.suite.digest != result.suite_digest:
-            raise ResultError(
-                "the suite in this result was changed after the audit (digest differs)."
-            )
+            raise ResultError("the suite in this result was changed after the audit.")
+        result._refuse_other_verdicts()
         return result
+
+    def _refuse_other_verdicts(self) -> None:
+        """Refuse a record whose verdicts do not follow from its measurements and limits."""
+        try:
+            rejudged = self.rejudged()
+            today = datetime.date.fromisoformat(self.decided_on)
+        except (KeyError, ValueError) as error:
+            raise ResultError(f"not a saved result: {error!r}.") from None
+        for finding, again in zip(self.findings, rejudged, strict=True):
+            if finding != again:
+                raise ResultError(
+                    f"the finding of {finding.check} was changed after the audit: its measurement "
+                    f"means {again.outcome.value!r}, the record says {finding.outcome.value!r}."
+                )
+        accounted = {f.check for f in self.findings} | {entry.check for entry in self.not_run}
+        for check in self.suite.checks:
+            if check.id not in accounted:
+                raise ResultError(f"the findings of {check.id} were removed after the audit.")
+        if decide(self.findings, self.policy, today) != self.decision:
+            raise ResultError("the decision in this result does not follow from its findings.")
 
     def under(self, policy: Policy, today: datetime.date) -> AuditResult:
         """The same measurements decided again under another policy."""
@@ -223,6 +245,8 @@ def _judged_again(finding: Finding, limit: SuiteLimit) -> Finding:
     verdict = judge(finding.measurement, limit.value, limit.direction)
     return replace(
         finding,
+        limit=limit.value,
+        direction=limit.direction,
         outcome=verdict.outcome,
         message=verdict.message,
         interval=verdict.interval,

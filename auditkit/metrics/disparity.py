@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
-from auditkit.errors import AuditkitError, NotApplicable, nearest
+from auditkit.errors import AuditkitError, nearest
 from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
 from auditkit.metrics.rates import (
     GroupRates,
@@ -23,6 +24,8 @@ from auditkit.stats.intervals import wilson
 from auditkit.stats.power import expected_null_gap, smallest_detectable_gap
 
 WHISKER_LEVEL = 0.95
+MOST_GROUPS = 200
+"""Groups of crossed attributes: all their pairs are compared, 40,000 of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,11 @@ class GroupParams:
 def chosen_attributes(data: AuditData, params: GroupParams) -> list[Attribute]:
     """The attributes to compare groups of, intersections included when wanted.
 
+    An attribute with one group is kept, so that the report says it could not be compared.
+
     Raises:
-        AuditkitError: `params` names an attribute the data does not have.
-        NotApplicable: No attribute has two groups.
+        AuditkitError: `params` names an attribute the data does not have, or two attributes cross
+            into too many groups.
     """
     for name in params.attributes:
         if name not in data.groups:
@@ -56,13 +61,17 @@ def chosen_attributes(data: AuditData, params: GroupParams) -> list[Attribute]:
                 f"no sensitive attribute is called {name!r}.", nearest(name, data.groups)
             )
     singles = [data.groups[name] for name in params.attributes or data.groups]
-    attributes = list(singles)
-    if params.intersections:
-        attributes += [a.cross(b) for i, a in enumerate(singles) for b in singles[i + 1 :]]
-    attributes = [a for a in attributes if len(a.levels) > 1]
-    if not attributes:
-        raise NotApplicable("no sensitive attribute has two groups to compare")
-    return attributes
+    if not params.intersections:
+        return singles
+    crossed = [a.cross(b) for a, b in combinations(singles, 2)]
+    for attribute in crossed:
+        if len(attribute.levels) > MOST_GROUPS:
+            raise AuditkitError(
+                f"{attribute.name} has {len(attribute.levels):,} groups, more than the "
+                f"{MOST_GROUPS} that can be compared.",
+                "Group values together, or set params.intersections = false.",
+            )
+    return singles + [attribute for attribute in crossed if len(attribute.levels) > 1]
 
 
 def class_rates(context: Context, metrics: Mapping[MetricName, str]) -> list[Rate]:
@@ -121,7 +130,7 @@ def _gap(
     defined = [i for i, b in enumerate(bounds) if b.value is not None]
     if not defined:
         return Measurement(
-            "gap", None, 0, None, attribute.name, "no two groups have a row that counts",
+            "gap", None, 0, None, attribute.name, nothing_to_compare(attribute, "no two groups have a row that counts"),
             evidence=tuple(group_estimates(rates, tables, attribute)),
         )  # fmt: skip
     widest = max(defined, key=lambda i: bounds[i].value or 0.0)
@@ -143,6 +152,13 @@ def _gap(
         least_n=least_rows(tables[widest], params.minimum_group_size),
         evidence=tuple(group_estimates(rates, tables, attribute)),
     )
+
+
+def nothing_to_compare(attribute: Attribute, otherwise: str) -> str:
+    """Why there is no gap: one group only, or another reason."""
+    if len(attribute.levels) < 2:
+        return f"all rows are in one group, {''.join(attribute.levels) or 'an unknown one'}"
+    return otherwise
 
 
 def _value(rate: Rate, table: GroupRates, attribute: Attribute) -> float:
@@ -188,7 +204,7 @@ def too_small(attribute: Attribute, small: set[int], tables: Sequence[GroupRates
     """A sentence naming groups too small to be part of a pass, or nothing."""
     if not small:
         return []
-    fewest = {i: min(int(t.sizes[i]) for t in tables) for i in small}
+    fewest = {i: min(int(t.effective_sizes[i]) for t in tables) for i in small}
     named = sorted(small, key=lambda i: fewest[i])
     shown = ", ".join(f"{attribute.levels[i]} ({fewest[i]})" for i in named[:5])
     more = f" and {len(named) - 5} more" if len(named) > 5 else ""

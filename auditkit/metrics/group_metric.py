@@ -18,9 +18,8 @@ from auditkit.metrics.disparity import (
     missing_rows,
     rate_gaps,
 )
-from auditkit.metrics.quality import metric_function
 from auditkit.metrics.rates import accuracy_rate
-from auditkit.metrics.resampled import Answers, Statistic, answers, metric_bounds
+from auditkit.metrics.resampled import Answers, Quality, answers, quality_bounds
 from auditkit.stats.gaps import Comparison, combine_max, ordered_pairs
 
 UNKNOWN = Interval(None, None)
@@ -48,15 +47,14 @@ def group_metric_measurements(
     """
     rows = answers(context)
     attributes = chosen_attributes(context.data, params)
-    positive = context.data.positive if rows.classes == 2 else None
-    statistic = metric_function(metric, positive)
+    quality = Quality(metric, context.data.positive if rows.classes == 2 else None)
     comparisons = sum(ordered_pairs(len(attribute.levels)) for attribute in attributes)
     for done, attribute in enumerate(attributes):
         parts = [
             rows.rows(np.flatnonzero(attribute.codes == code))
             for code in range(len(attribute.levels))
         ]
-        groups = _group_metric(context, attribute, parts, statistic, comparisons, params)
+        groups = _group_metric(context, attribute, parts, quality, comparisons, params)
         yield _worst(groups, metric, context.confidence.level)
         if metric != "accuracy":
             yield _gap(groups)
@@ -69,13 +67,13 @@ def _group_metric(
     context: Context,
     attribute: Attribute,
     parts: Sequence[Answers],
-    statistic: Statistic,
+    quality: Quality,
     comparisons: int,
     params: GroupParams,
 ) -> _GroupMetric:
-    small = tuple(i for i, part in enumerate(parts) if len(part) < params.minimum_group_size)
+    small = tuple(i for i, part in enumerate(parts) if part.units < params.minimum_group_size)
     bounds = [
-        metric_bounds(part, statistic, context, comparisons)
+        quality_bounds(part, quality, context, comparisons)
         if len(part)
         else Bounds(UNKNOWN, UNKNOWN, "none", comparisons)
         for part in parts
@@ -85,7 +83,7 @@ def _group_metric(
     return _GroupMetric(
         attribute=attribute,
         sizes=tuple(len(part) for part in parts),
-        values=tuple(float(statistic(part.matrix)) if len(part) else None for part in parts),
+        values=tuple(float(quality.of(part.matrix)) if len(part) else None for part in parts),
         bounds=tuple(bounds),
         small=small,
     )

@@ -17,6 +17,7 @@ from auditkit.metrics.disparity import (
     GroupParams,
     chosen_attributes,
     missing_rows,
+    nothing_to_compare,
 )
 from auditkit.stats.auc import AucEstimate, auc_components, auc_difference, auc_interval
 from auditkit.stats.gaps import Comparison, combine_max
@@ -72,9 +73,12 @@ class _Row:
     estimate: AucEstimate
     overall: AucEstimate
 
-    @property
-    def usable(self) -> bool:
-        return min(self.estimate.n_pos, self.estimate.n_neg) >= FEWEST
+    rows: int
+    """Rows of the group."""
+
+    def usable(self, minimum: int) -> bool:
+        """Whether there is enough of everything to read a verdict from the AUC."""
+        return min(self.estimate.n_pos, self.estimate.n_neg) >= FEWEST and self.rows >= minimum
 
 
 def auc_measurements(context: Context, params: GroupParams) -> Iterator[Measurement]:
@@ -84,7 +88,7 @@ def auc_measurements(context: Context, params: GroupParams) -> Iterator[Measurem
     comparisons = 3 * len(classes) * sum(len(a.levels) for a in attributes)
     for done, attribute in enumerate(attributes):
         rows = [row for index in classes for row in _rows(context, attribute, index)]
-        yield _drop(context, attribute, rows, comparisons)
+        yield _drop(context, attribute, rows, comparisons, params.minimum_group_size)
         context.advance((done + 1) / len(attributes))
 
 
@@ -100,20 +104,22 @@ def _rows(context: Context, attribute: Attribute, class_index: int) -> Iterator[
         member = attribute.codes == code
         aucs = identity_aucs(scores, truth, member, known & ~member)
         for kind, estimate in aucs.named().items():
-            yield _Row(level, kind, data.class_names[class_index], estimate, overall)
+            name = data.class_names[class_index]
+            yield _Row(level, kind, name, estimate, overall, int(member.sum()))
 
 
 def _drop(
-    context: Context, attribute: Attribute, rows: list[_Row], comparisons: int
+    context: Context, attribute: Attribute, rows: list[_Row], comparisons: int, minimum: int
 ) -> Measurement:
     corrected = context.confidence.corrected_alpha(comparisons)
-    compared = [_comparison(row, context, corrected) for row in rows]
+    compared = [_comparison(row, context, corrected, minimum) for row in rows]
     largest = combine_max(compared, both_ways=False)
-    few = sorted({row.group for row in rows if not row.usable})
-    said = [f"Too few positives or negatives: {', '.join(few[:5])}."] if few else []
+    few = sorted({row.group for row in rows if not row.usable(minimum)})
+    said = [f"Too few rows, positives or negatives: {', '.join(few[:5])}."] if few else []
     said += missing_rows(attribute)
-    if largest.widest is None:
-        note = " ".join(said) or "no group has positives and negatives"
+    if largest.widest is None or len(attribute.levels) < 2:
+        otherwise = " ".join(said) or "no group has positives and negatives"
+        note = nothing_to_compare(attribute, otherwise)
         return Measurement("drop", None, len(context.data), None, attribute.name, note,
                            evidence=_evidence(rows, attribute, context))  # fmt: skip
     worst = rows[largest.widest]
@@ -136,8 +142,8 @@ def _drop(
     )
 
 
-def _comparison(row: _Row, context: Context, corrected_alpha: float) -> Comparison:
-    if not row.usable:
+def _comparison(row: _Row, context: Context, corrected_alpha: float, minimum: int) -> Comparison:
+    if not row.usable(minimum):
         # No claim either way: a pass is impossible, a failure must come from elsewhere.
         return Comparison(None, Interval(-1.0, 1.0), Interval(-1.0, 1.0))
     clusters = context.data.clusters

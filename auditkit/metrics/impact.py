@@ -18,6 +18,7 @@ from auditkit.metrics.disparity import (
     counted,
     least_rows,
     missing_rows,
+    nothing_to_compare,
     too_small,
 )
 from auditkit.metrics.rates import GroupRates, Rate, by_group, fairlearn_ratio
@@ -58,7 +59,7 @@ def _ratio(
     if not defined:
         return Measurement(
             "ratio", None, int(attribute.sizes().sum()), None, attribute.name,
-            "nobody is selected in any group", evidence=evidence,
+            nothing_to_compare(attribute, "nobody is selected in any group"), evidence=evidence,
         )  # fmt: skip
     smallest = min(defined, key=lambda i: bounds[i].value or 0.0)
     return Measurement(

@@ -1,7 +1,12 @@
-"""Bounds of confusion-matrix metrics: exact for accuracy, by bootstrap for the others."""
+"""Bounds of confusion-matrix metrics, and of their gain over always answering one class.
+
+Accuracy is a rate, and balanced accuracy a mean of rates, so both are bounded exactly; F1 and MCC
+are bootstrapped, with no claim made where a class has too few rows for a bootstrap to know it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +16,19 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.finding import Bounds, Interval
-from auditkit.metrics.quality import Matrix, Values, accuracy, confusion_matrix
+from auditkit.metrics.quality import (
+    Matrix,
+    Values,
+    confusion_matrix,
+    majority_matrix,
+    metric_function,
+)
 from auditkit.stats.bootstrap import RowDesign, bootstrap_counts, bootstrap_rows
-from auditkit.stats.intervals import effective_counts, rate
+from auditkit.stats.intervals import critical_t, effective_counts, mean_interval, rate
+from auditkit.stats.paired import paired_difference
 
-Statistic = Callable[[Matrix], Values]
+FEWEST_OF_A_CLASS = 20
+"""Rows (or clusters) of a class below which a bootstrapped metric claims nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,78 +55,177 @@ class Answers:
         """The confusion matrix."""
         return confusion_matrix(self.labels, self.predicted, self.classes)
 
+    @property
+    def units(self) -> int:
+        """Independent units: clusters, or rows where there are none."""
+        return len(self) if self.clusters is None else len(np.unique(self.clusters))
+
     def rows(self, index: NDArray[Any]) -> Answers:
         """The answers of some rows."""
         clusters = None if self.clusters is None else self.clusters[index]
         return Answers(self.labels[index], self.predicted[index], self.classes, clusters)
 
 
-def answers(context: Context) -> Answers:
-    """The model's answers on the audited rows.
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A metric of the confusion matrix, or its gain over always answering one class."""
 
-    The data must have labels.
-    """
+    metric: str
+    """One of `auditkit.metrics.quality.METRICS`."""
+    positive: int | None = None
+    """Class that F1 is of; None averages over classes."""
+    over: int | None = None
+    """Class whose constant answer is subtracted; None for the metric itself."""
+
+    def of(self, matrix: Matrix) -> Values:
+        """The value for matrices of shape (..., k, k)."""
+        statistic = metric_function(self.metric, self.positive)
+        value = statistic(matrix)
+        return value if self.over is None else value - statistic(majority_matrix(matrix, self.over))
+
+
+def answers(context: Context) -> Answers:
+    """The model's answers on the audited rows. The data must have labels."""
     data = context.data
     assert data.labels is not None
     predicted = context.predictor.predict(data.inputs).labels
     return Answers(data.labels, predicted, len(data.class_names), data.clusters)
 
 
-def metric_bounds(
-    rows: Answers, statistic: Statistic, context: Context, comparisons: int = 1
+def quality_bounds(
+    rows: Answers, quality: Quality, context: Context, comparisons: int = 1
 ) -> Bounds:
-    """Bounds of a metric of the confusion matrix at both levels.
-
-    Accuracy is a rate and gets a rate's exact interval; anything else a BCa bootstrap of the
-    matrix's cells, or of whole clusters where rows come in clusters.
-    """
+    """Bounds at both levels of a quality of at least one row."""
     claim = context.confidence.claim_alpha
     corrected = context.confidence.corrected_alpha(comparisons)
-    if statistic is accuracy:
-        right = (rows.labels == rows.predicted).astype(np.float64)
-        k, n = float(right.sum()), float(len(right))
-        if rows.clusters is not None:
-            effective = effective_counts(right, rows.clusters, corrected)
-            k, n = effective.k, effective.n
-        return Bounds(rate(k, n, claim), rate(k, n, corrected), "Clopper-Pearson", comparisons)
-    smallest = min(claim, corrected)
+    if quality.metric == "accuracy":
+        bound, method = _of_accuracy, "Tango" if quality.over is not None else "Clopper-Pearson"
+    elif quality.metric == "balanced-accuracy":
+        bound, method = _of_recalls, "Zou-Donner from Clopper-Pearson"
+    else:
+        return _bootstrapped(rows, quality, context, comparisons)
+    if rows.clusters is not None:
+        method = "cluster-robust t" if method == "Tango" else f"{method}, effective counts"
+    return Bounds(bound(rows, quality, claim), bound(rows, quality, corrected), method, comparisons)
+
+
+def _of_accuracy(rows: Answers, quality: Quality, alpha: float) -> Interval:
+    right = rows.labels == rows.predicted
+    if quality.over is None:
+        return _rate(right, rows.clusters, alpha)
+    constant = rows.labels == quality.over
+    if rows.clusters is not None:
+        gain = right.astype(np.float64) - constant
+        return mean_interval(gain, alpha, rows.clusters, support=(-1.0, 1.0))
+    only_model, only_constant = int((right & ~constant).sum()), int((constant & ~right).sum())
+    return paired_difference(only_model, only_constant, len(rows), alpha)
+
+
+def _of_recalls(rows: Answers, quality: Quality, alpha: float) -> Interval:
+    """Mean of the classes' recalls from their own intervals (Zou & Donner 2008).
+
+    A constant answer has recall 1 in one class and 0 in the others, whatever the rows.
+    """
+    below = above = total = 0.0
+    occurring = np.unique(rows.labels)
+    for index in occurring:
+        part = rows.rows(np.flatnonzero(rows.labels == index))
+        recall = float((part.predicted == index).mean())
+        interval = _rate(part.predicted == index, part.clusters, alpha)
+        assert interval.lower is not None
+        assert interval.upper is not None
+        total += recall
+        below += (recall - interval.lower) ** 2
+        above += (interval.upper - recall) ** 2
+    k = len(occurring)
+    value = total / k - (1 / k if quality.over is not None else 0.0)
+    return Interval(value - math.sqrt(below) / k, value + math.sqrt(above) / k)
+
+
+def _rate(hit: NDArray[np.bool_], clusters: NDArray[np.int64] | None, alpha: float) -> Interval:
+    if clusters is None:
+        return rate(int(hit.sum()), len(hit), alpha)
+    effective = effective_counts(hit, clusters, alpha)
+    return rate(effective.k, effective.n, alpha)
+
+
+def _bootstrapped(rows: Answers, quality: Quality, context: Context, comparisons: int) -> Bounds:
+    claim = context.confidence.claim_alpha
+    corrected = context.confidence.corrected_alpha(comparisons)
+    matrix = rows.matrix
+    value = float(quality.of(matrix))
     if rows.clusters is None:
         replicates = bootstrap_counts(
-            rows.matrix.ravel(), _of_cells(statistic, rows.classes), smallest, context.rng
+            matrix.ravel(),
+            lambda cells: quality.of(cells.reshape(-1, rows.classes, rows.classes)),
+            min(claim, corrected),
+            context.rng,
         )
         method = "BCa bootstrap"
     else:
         replicates = bootstrap_rows(
-            _of_rows(statistic, rows), RowDesign(len(rows), clusters=rows.clusters), smallest,
+            _of_rows(quality, rows),
+            RowDesign(len(rows), clusters=rows.clusters),
+            min(claim, corrected),
             context.rng,
-        )  # fmt: skip
-        method = "BCa cluster bootstrap"
-    return Bounds(replicates.interval(claim), _no_narrower(replicates.interval(corrected),
-                  replicates.interval(claim)), method, comparisons)  # fmt: skip
+        )
+        method = "BCa cluster bootstrap, no narrower than a cluster jackknife"
+
+    def interval(alpha: float) -> Interval:
+        known = [replicates.interval(alpha), Interval(value, value)]
+        if rows.clusters is not None:
+            known.append(_cluster_jackknife(rows, quality, alpha))
+        return _hull(known)
+
+    at_claim = interval(claim)
+    at_corrected = _hull([interval(corrected), at_claim])
+    if _fewest_units(rows) < FEWEST_OF_A_CLASS:
+        at_claim = Interval(None, None)
+    return Bounds(at_claim, at_corrected, method, comparisons)
 
 
-def _of_cells(statistic: Statistic, classes: int) -> Callable[[Values], Values]:
-    return lambda cells: statistic(cells.reshape(-1, classes, classes))
+def _fewest_units(rows: Answers) -> int:
+    """Rows, or clusters, of the rarest class that occurs."""
+    of_class = (rows.rows(np.flatnonzero(rows.labels == c)) for c in np.unique(rows.labels))
+    return min(part.units for part in of_class)
 
 
-def _of_rows(statistic: Statistic, rows: Answers) -> Callable[[NDArray[np.intp]], Values]:
+def _cluster_jackknife(rows: Answers, quality: Quality, alpha: float) -> Interval:
+    """t interval from leaving out one cluster at a time, on clusters - 1 degrees of freedom.
+
+    The bootstrap of a handful of clusters is too narrow (Cameron, Gelbach & Miller 2008).
+    """
+    assert rows.clusters is not None
+    members, code = np.unique(rows.clusters, return_inverse=True)
+    k, cells = len(members), rows.classes**2
+    if k < 2:
+        return Interval(None, None)
+    codes = code * cells + rows.labels * rows.classes + rows.predicted
+    by_cluster = np.bincount(codes, minlength=k * cells).reshape(k, rows.classes, rows.classes)
+    left = quality.of(rows.matrix - by_cluster)
+    error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
+    value = float(quality.of(rows.matrix))
+    half = critical_t(alpha, k - 1) * error
+    return Interval(value - half, value + half)
+
+
+def _of_rows(quality: Quality, rows: Answers) -> Callable[[NDArray[np.intp]], Values]:
     cells = rows.classes * rows.classes
     codes = rows.labels * rows.classes + rows.predicted
 
     def compute(index: NDArray[np.intp]) -> Values:
         offsets = np.arange(len(index))[:, None] * cells
         counts = np.bincount((codes[index] + offsets).ravel(), minlength=len(index) * cells)
-        return statistic(counts.reshape(-1, rows.classes, rows.classes))
+        return quality.of(counts.reshape(-1, rows.classes, rows.classes))
 
     return compute
 
 
-def _no_narrower(corrected: Interval, claim: Interval) -> Interval:
-    """The corrected interval, at least as wide as the claim's whatever the resampling noise."""
-
-    def outer(pick: Callable[..., float], a: float | None, b: float | None) -> float | None:
-        return None if a is None or b is None else pick(a, b)
-
+def _hull(intervals: list[Interval]) -> Interval:
+    """The smallest interval that contains all; an open end stays open."""
+    lowers = [one.lower for one in intervals if one.lower is not None]
+    uppers = [one.upper for one in intervals if one.upper is not None]
     return Interval(
-        outer(min, corrected.lower, claim.lower), outer(max, corrected.upper, claim.upper)
+        min(lowers) if len(lowers) == len(intervals) else None,
+        max(uppers) if len(uppers) == len(intervals) else None,
     )

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Bounds, Curve, Interval, Measurement, Severity
-from auditkit.metrics.calibration import Reliability, brier_scores, ece_bounds, reliability
+from auditkit.metrics.calibration import (
+    Reliability,
+    bounded_mean,
+    brier_scores,
+    ece_bounds,
+    reliability,
+)
 from auditkit.model import Capability
-from auditkit.stats.intervals import mean_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +80,15 @@ def calibration(context: Context, params: Params) -> Iterator[Measurement]:
     seed = int(context.rng.integers(2**32))
 
     def bounds(alpha: float) -> Interval:
-        import numpy as np
-
         # One seed for both levels, so that the corrected bound can never be the narrower one.
         return ece_bounds(table, alpha, np.random.default_rng(seed), data.clusters)
 
+    method = "empirical Bernstein" if data.clusters is None else "cluster-robust t"
     yield Measurement(
         name="calibration_error",
         value=table.ece,
         n=len(data),
-        bounds=Bounds(
-            bounds(claim_alpha), bounds(corrected_alpha), "cross-fitted empirical Bernstein"
-        ),
+        bounds=Bounds(bounds(claim_alpha), bounds(corrected_alpha), f"{method}, cross-fitted"),
         evidence=(_curve(table),),
     )
     scores = brier_scores(predictions.probabilities, data.labels)
@@ -93,9 +97,9 @@ def calibration(context: Context, params: Params) -> Iterator[Measurement]:
         value=float(scores.mean()),
         n=len(data),
         bounds=Bounds(
-            mean_interval(scores, claim_alpha, data.clusters, support=(0.0, 2.0)),
-            mean_interval(scores, corrected_alpha, data.clusters, support=(0.0, 2.0)),
-            "t interval of a mean",
+            bounded_mean(scores, (0.0, 2.0), claim_alpha, data.clusters),
+            bounded_mean(scores, (0.0, 2.0), corrected_alpha, data.clusters),
+            method,
         ),
     )
 

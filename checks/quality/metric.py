@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +11,8 @@ from auditkit.check import Context, Limit, check
 from auditkit.errors import AuditkitError
 from auditkit.finding import Bounds, Cell, Measurement, Severity, Table
 from auditkit.metrics.hub_metric import hub_metric
-from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
-from auditkit.metrics.resampled import Answers, Statistic, answers, metric_bounds
+from auditkit.metrics.quality import METRICS
+from auditkit.metrics.resampled import Answers, Quality, answers, quality_bounds
 from auditkit.model import Capability
 from auditkit.stats.jackknife import jackknife
 
@@ -31,8 +31,12 @@ class Params:
     """Arguments for the metric's compute, for an evaluate metric: average = "macro"."""
     key: str = ""
     """Which of the numbers an evaluate metric returns; empty when it returns one."""
+    higher_is_better: bool | None = None
+    """Whether more of an evaluate metric is better; must be said for one."""
 
     def __post_init__(self) -> None:
+        if self.metric.startswith(HUB) and self.higher_is_better is None:
+            raise ValueError(f"higher_is_better must be true or false for {self.metric}")
         if self.metric not in METRICS and not self.metric.startswith(HUB):
             raise ValueError(
                 f"metric must be {', '.join(METRICS)} or {HUB}NAME, not {self.metric!r}"
@@ -48,6 +52,7 @@ class Params:
     limits=(
         Limit("gain", "min", 0.0, lowest=-1.0, means="a gain over the most frequent class"),
         Limit("value", "min", None, lowest=-1.0, means="the metric itself"),
+        Limit("error", "max", None, lowest=-1.0, means="a metric of which less is better"),
     ),
 )
 def metric(context: Context, params: Params) -> Iterator[Measurement]:
@@ -63,7 +68,9 @@ def metric(context: Context, params: Params) -> Iterator[Measurement]:
         from zero means the rest of the audit is about noise.
 
     How to read it:
-        Set `limits.value` to the quality the use needs. The gain is gated at 0 by default.
+        Set `limits.value` to the quality the use needs (`limits.error` for an evaluate metric of
+        which less is better). The gain is gated at 0 by default; it is positive when the model is
+        better, whichever way the metric points.
 
     What to do:
         If the gain is small, look at the confusion matrix for classes that are never predicted.
@@ -78,54 +85,49 @@ def metric(context: Context, params: Params) -> Iterator[Measurement]:
     rows = answers(context)
     majority = int(np.bincount(rows.labels, minlength=rows.classes).argmax())
     evidence = (_confusion_table(context, rows),)
-    name = context.data.class_names[majority]
     if params.metric.startswith(HUB):
-        yield from _by_jackknife(context, params, rows, majority)
+        yield from _by_jackknife(context, params, rows, majority, evidence)
         return
-    statistic = metric_function(params.metric, _f1_class(context))
-
-    def gain(matrix: np.ndarray) -> np.ndarray:
-        return statistic(matrix) - statistic(majority_matrix(matrix, majority))
-
-    yield _measured("value", statistic, context, rows, params.metric, evidence)
-    yield _measured("gain", gain, context, rows, f"{params.metric} over always answering {name}")
-
-
-def _measured(
-    name: str,
-    statistic: Statistic,
-    context: Context,
-    rows: Answers,
-    note: str,
-    evidence: tuple[Table, ...] = (),
-) -> Measurement:
-    return Measurement(
-        name=name,
-        value=float(statistic(rows.matrix)),
-        n=len(rows),
-        bounds=metric_bounds(rows, statistic, context),
-        note=f"Metric: {note}.",
-        evidence=evidence,
-    )
+    positive = _f1_class(context)
+    over = f"over always answering {context.data.class_names[majority]}"
+    for name, quality, note, shown in (
+        ("value", Quality(params.metric, positive), params.metric, evidence),
+        ("gain", Quality(params.metric, positive, majority), f"{params.metric} {over}", ()),
+    ):
+        yield Measurement(
+            name=name,
+            value=float(quality.of(rows.matrix)),
+            n=len(rows),
+            bounds=quality_bounds(rows, quality, context),
+            note=f"Metric: {note}.",
+            evidence=shown,
+        )
 
 
 def _by_jackknife(
-    context: Context, params: Params, rows: Answers, majority: int
+    context: Context,
+    params: Params,
+    rows: Answers,
+    majority: int,
+    evidence: tuple[Table, ...],
 ) -> Iterator[Measurement]:
     """An evaluate metric is slow and opaque: a hundred calls and a t interval."""
-    compute = hub_metric(params.metric.removeprefix(HUB), params.arguments, params.key)
-    constant = np.full_like(rows.predicted, majority)
-    claim, corrected = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
-    statistics = {
-        "value": lambda i: compute(rows.predicted[i], rows.labels[i]),
-        "gain": lambda i: (
-            compute(rows.predicted[i], rows.labels[i]) - compute(constant[i], rows.labels[i])
-        ),
-    }
     if rows.clusters is not None:
         raise AuditkitError(
             "an evaluate metric has no interval for clustered rows; use a built-in one."
         )
+    score = hub_metric(params.metric.removeprefix(HUB), params.arguments, params.key)
+    labels, predicted = (
+        _positive_last(context, rows.labels),
+        _positive_last(context, rows.predicted),
+    )
+    constant = _positive_last(context, np.full_like(rows.predicted, majority))
+    better = 1.0 if params.higher_is_better else -1.0
+    claim, corrected = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
+    statistics: dict[str, Callable[[np.ndarray], float]] = {
+        "value" if params.higher_is_better else "error": lambda i: score(predicted[i], labels[i]),
+        "gain": lambda i: better * (score(predicted[i], labels[i]) - score(constant[i], labels[i])),
+    }
     for done, (name, statistic) in enumerate(statistics.items()):
         estimate = jackknife(statistic, len(rows), JACKKNIFE_GROUPS, context.rng)
         context.advance((done + 1) / len(statistics))
@@ -137,7 +139,17 @@ def _by_jackknife(
                 estimate.interval(claim), estimate.interval(corrected), "delete-a-group jackknife"
             ),
             note=f"Metric: {params.metric}.",
+            evidence=evidence if name != "gain" else (),
         )
+
+
+def _positive_last(context: Context, classes: np.ndarray) -> np.ndarray:
+    """Class numbers for an evaluate metric, which takes 1 to be the positive of two classes."""
+    return (
+        1 - classes
+        if context.data.positive == 0 and len(context.data.class_names) == 2
+        else classes
+    )
 
 
 def _f1_class(context: Context) -> int | None:

@@ -60,7 +60,7 @@ def test_a_metric_from_a_folder_is_judged_by_a_jackknife(folder):
     predicted = np.where(rng.random(500) < 0.9, labels, 1 - labels)
     check = load_registry().get("quality.metric")
     path = folder("share", '{"share": right}')
-    params = check.params(metric=f"evaluate:{path}")
+    params = check.params(metric=f"evaluate:{path}", higher_is_better=True)
     data = tiny_data(labels)
     found = findings_of(check, data, Predictions(predicted, None), params, {"value": 0.8})
     by_name = {f.measurement.name: f for f in found}
@@ -70,6 +70,24 @@ def test_a_metric_from_a_folder_is_judged_by_a_jackknife(folder):
     interval = by_name["value"].measurement.bounds.claim
     expected = 1.66 * np.sqrt(0.9 * 0.1 / 500)  # a rate's own standard error
     assert (interval.upper - interval.lower) / 2 == pytest.approx(expected, rel=0.3)
+
+
+def test_a_metric_of_which_less_is_better_is_gated_the_other_way(folder):
+    rng = np.random.default_rng(0)
+    labels = (rng.random(500) < 0.1).astype(int)
+    wrong_in_three_of_ten = np.where(rng.random(500) < 0.7, labels, 1 - labels)
+    check = load_registry().get("quality.metric")
+    path = folder("errors", '{"errors": 1 - right}')
+    with pytest.raises(ValueError, match="higher_is_better"):
+        check.params(metric=f"evaluate:{path}")
+    params = check.params(metric=f"evaluate:{path}", higher_is_better=False)
+    found = findings_of(
+        check, tiny_data(labels), Predictions(wrong_in_three_of_ten, None), params, {"error": 0.2}
+    )
+    assert {f.measurement.name: f.outcome for f in found} == {
+        "error": Outcome.FAIL,
+        "gain": Outcome.FAIL,
+    }
 
 
 def test_one_of_several_numbers_must_be_named(folder):
