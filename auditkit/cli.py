@@ -160,15 +160,16 @@ def run(what: tuple[str, ...], **options: Any) -> int:
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def init(what: tuple[str, ...], out: Path, force: bool, **options: Any) -> int:
     """Write an auditkit.toml for a model and a data file."""
-    from auditkit.config import load_config
+    from auditkit.config import parse_toml
     from auditkit.guess import config_text
     from auditkit.store import write_atomic
 
     if out.exists() and not force:
         raise ConfigError(f"{out} is there already.", "Overwrite it with --force.")
     guess = _guess(what, options, directory="audit")
-    write_atomic(out, config_text(guess))
-    load_config(out)
+    text = config_text(guess.relative_to(out.resolve().parent))
+    parse_toml(text, str(out))
+    write_atomic(out, text)
     console = _stdout()
     for line in guess.guessed:
         console.print(f"guessed  {line}", markup=False, highlight=False)
@@ -248,7 +249,7 @@ def doctor() -> int:
 def _configuration(what: tuple[str, ...], options: dict[str, Any]) -> AuditConfig:
     from auditkit.config import load_config
 
-    if len(what) == 1 and what[0].endswith(".toml"):
+    if len(what) == 1 and what[0].lower().endswith(".toml"):
         described = [name for name in _DESCRIPTION if options.get(name)]
         if described:
             raise ConfigError(
@@ -281,6 +282,10 @@ def _guess(what: tuple[str, ...], options: dict[str, Any], directory: str) -> Gu
     if len(what) > 2:
         raise ConfigError(f"one model and one data file, please, not {len(what)} things.")
     model, data = (None, what[0]) if len(what) == 1 else what
+    if model is not None and Path(data).is_dir() and Path(model).is_file():
+        raise ConfigError(
+            f"{data} is a folder and {model} a file.", "The model comes first, the data second."
+        )
     section: dict[str, Any] = {"path": data}
     for key in ("text", "label", "positive", "split", "evaluate", "cluster"):
         if options[key]:
@@ -300,8 +305,10 @@ def _overridden(config: AuditConfig, options: dict[str, Any]) -> AuditConfig:
         if not 0 <= options["seed"] < 2**32:
             raise ConfigError(f"--seed {options['seed']}: a seed lies between 0 and 4294967295.")
         update["seed"] = options["seed"]
-    if options["only"]:
+    if options["only"] is not None:
         update["only"] = _names(options["only"])
+        if not update["only"]:
+            raise ConfigError("--only names no check.", "List them with: auditkit checks")
     if options["online"]:
         update["online"] = True
     return config.model_copy(update=update)
@@ -315,11 +322,13 @@ def _audit(config: AuditConfig) -> AuditResult:
     """Run, write the files, show the verdict."""
     from auditkit.api import run as run_python
     from auditkit.progress import TerminalProgress
+    from auditkit.store import ensure_writable
 
+    ensure_writable(Path(config.report.directory))
     with TerminalProgress(_stderr()) as progress:
         audit = run_python(config, progress)
-    folder = audit.save(config.report.directory)
     _show(audit.result)
+    folder = audit.save(config.report.directory)
     _stdout().print(
         f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
     )

@@ -234,6 +234,14 @@ def load_policy(path: Path) -> Policy:
         raise _config_error(error, f"{path}: [policy]", Policy) from None
 
 
+def parse_toml(text: str, source: str) -> AuditConfig:
+    """Validate a configuration given as TOML text; see `parse_config`."""
+    try:
+        return parse_config(tomllib.loads(text), source)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}.") from None
+
+
 def parse_config(table: Mapping[str, Any], source: str = "configuration") -> AuditConfig:
     """Validate a configuration given as nested tables.
 

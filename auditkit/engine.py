@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from auditkit.check import Confidence, Context
+from auditkit.check import Check, Confidence, Context
 from auditkit.config import AuditConfig
 from auditkit.data import AuditData
 from auditkit.errors import AuditkitError, NotApplicable
@@ -146,13 +146,7 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
             predictor.seconds,
             seconds,
         ),
-        guides={
-            entry.check.id: Guide(
-                entry.check.sections.get("How to read it", ""),
-                entry.check.sections.get("What to do", ""),
-            )
-            for entry in plan.checks
-        },
+        guides={entry.check.id: _guide(entry.check) for entry in plan.checks},
     )
 
 
@@ -165,6 +159,11 @@ def environment() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _guide(check: Check) -> Guide:
+    parts = check.sections
+    return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
 
 
 def _capabilities(prepared: Prepared) -> frozenset[Capability]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,17 @@ class Guess:
     def config(self) -> AuditConfig:
         """The validated configuration."""
         return parse_config(self.table, source="the command line")
+
+    def relative_to(self, folder: Path) -> Guess:
+        """The same guess with its paths as seen from `folder`, where the file will be."""
+
+        def seen(path: str) -> str:
+            there = Path(path).expanduser()
+            return os.path.relpath(there, folder) if there.exists() else path
+
+        model = {k: seen(v) if k == "path" else v for k, v in self.table["model"].items()}
+        data = self.table["data"] | {"path": seen(self.table["data"]["path"])}
+        return Guess(self.table | {"model": model, "data": data}, self.guessed)
 
 
 def model_section(
@@ -140,6 +152,11 @@ def _sensitive(source: SourceTable, taken: set[Any]) -> list[str]:
     ]
 
 
+def _toml(value: Any) -> str:
+    """A string or a list of strings; JSON's escapes are TOML's, but for the delete character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def config_text(guess: Guess) -> str:
     """The guess as a commented `auditkit.toml`."""
     notes = {
@@ -150,7 +167,7 @@ def config_text(guess: Guess) -> str:
         lines.append(f"[{section}]")
         for key, value in guess.table[section].items():
             note = f"  # guessed: {notes[key]}" if section == "data" and key in notes else ""
-            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}{note}")
+            lines.append(f"{key} = {_toml(value)}{note}")
         lines.append("")
     lines += [
         "[policy]",

@@ -103,13 +103,19 @@ def _check_columns(config: AuditConfig, table: SourceTable) -> None:
             "data.text is not set: the model needs a column to be asked about.",
             f"Columns of {table.name}: {', '.join(list(table.columns)[:20])}.",
         )
+    if data.label is not None and data.label == model.label_column:
+        raise ConfigError(
+            f"column {data.label!r} is named as the label and as the prediction.",
+            "A prediction compared with itself is always right.",
+        )
     named = [data.text, data.label, data.split, data.cluster, data.id, *data.sensitive]
     for column in [*named, model.label_column, *(model.score_columns or ())]:
         if column is not None:
             table.column(column)
     for column in data.sensitive:
         if column in {data.text, data.label, model.label_column}:
-            role = "text" if column == data.text else "label"
+            roles = {data.text: "text", data.label: "label", model.label_column: "prediction"}
+            role = roles[column]
             raise ConfigError(
                 f"data.sensitive names {column!r}, which is the {role} column.",
                 "A sensitive attribute says who a row is about.",

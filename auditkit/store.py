@@ -42,6 +42,20 @@ def write_atomic(path: Path, text: str) -> None:
         raise StoreError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
+def ensure_writable(folder: Path) -> None:
+    """Make a folder, and find out now rather than after hours of work whether it takes files.
+
+    Raises:
+        StoreError: It cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error.strerror}).") from None
+
+
 def _sync_directory(folder: Path) -> None:
     """Make the new name durable; Windows has no such call."""
     if os.name == "nt":

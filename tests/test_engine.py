@@ -86,6 +86,10 @@ def test_a_fair_model_passes_and_an_unfair_one_is_blocked(tmp_path):
         ("yield Measurement('x', float('nan'), 1, None)", "finite"),
         ("yield from [Measurement('x', 0.0, 1, None)] * 2", "twice"),
         ("return 7", "crashed"),
+        (
+            "yield Measurement('x', 0.9, 9, Bounds(Interval(0, .01), Interval(0, .02), 'm'))",
+            "outside",
+        ),
     ],
 )
 def test_a_check_that_breaks_is_an_error_and_the_others_still_run(tmp_path, body, said):
@@ -197,10 +201,16 @@ def test_a_result_judged_under_another_policy_needs_no_model(tmp_path):
         (lambda d: d["findings"][0].update(outcome="splendid"), "outcome"),
         (lambda d: d["suite"]["checks"][0]["limits"]["gap"].update(value=0.9), "suite"),
         (lambda d: d["suite"].update(confidence=0.5), "suite"),
+        (lambda d: [f.update(outcome="pass") for f in d["findings"]], "was changed"),
+        (lambda d: d["findings"].pop(0), "removed|does not follow"),
+        (lambda d: d["decision"].update(exit_code=0, blocking=[]), "does not follow"),
+        (lambda d: d["findings"][0].update(limit=0.9), "was changed"),
+        (lambda d: d["findings"][0]["measurement"].update(value=0.0), "outside its own"),
+        (lambda d: d["findings"][0]["measurement"]["bounds"]["claim"].update(upper=0.9), "changed"),
     ],
 )
 def test_a_result_that_was_changed_is_refused(tmp_path, change, said):
-    document = json.loads(auditkit.run(settings(tmp_path)).result.to_json())
+    document = json.loads(auditkit.run(settings(tmp_path, unfair=True)).result.to_json())
     change(document)
     with pytest.raises(ResultError, match=said):
         AuditResult.from_json(json.dumps(document))
@@ -212,6 +222,30 @@ def test_a_result_that_was_changed_is_refused(tmp_path, change, said):
 def test_what_is_no_result_is_refused(text):
     with pytest.raises(ResultError):
         AuditResult.from_json(text)
+
+
+def test_an_attribute_with_one_group_is_undecided_not_passed(tmp_path):
+    chosen = settings(tmp_path)
+    text = Path(chosen["data"]["path"]).read_text(encoding="utf-8")
+    Path(chosen["data"]["path"]).write_text(text.replace(",b\n", ",a\n"), encoding="utf-8")
+    audit = auditkit.run(chosen)
+    assert audit.exit_code == ExitCode.INCONCLUSIVE
+    found = next(f for f in audit.findings if f.check == "fairness.equalized-odds")
+    assert "all rows are in one group" in found.message
+
+
+def test_attributes_that_cross_into_too_many_groups_are_an_error_not_a_hang(tmp_path):
+    file = tmp_path / "wide.csv"
+    rows = "\n".join(f"{i % 2},{i % 2},a{i % 23},b{i % 29}" for i in range(4000))
+    file.write_text(f"label,prediction,x,y\n{rows}\n", encoding="utf-8")
+    audit = auditkit.run(
+        {
+            "model": {"label_column": "prediction"},
+            "data": {"path": str(file), "label": "label", "sensitive": ["x", "y"]},
+        }
+    )
+    assert audit.exit_code == ExitCode.INCOMPLETE
+    assert any("667 groups" in f.message for f in audit.findings)
 
 
 def test_swapped_labels_are_refused_before_any_check(tmp_path):

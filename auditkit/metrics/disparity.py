@@ -130,9 +130,14 @@ def _gap(
     defined = [i for i, b in enumerate(bounds) if b.value is not None]
     if not defined:
         return Measurement(
-            "gap", None, 0, None, attribute.name, nothing_to_compare(attribute, "no two groups have a row that counts"),
+            name="gap",
+            value=None,
+            n=0,
+            bounds=None,
+            slice=attribute.name,
+            note=nothing_to_compare(attribute, "no two groups have a row that counts"),
             evidence=tuple(group_estimates(rates, tables, attribute)),
-        )  # fmt: skip
+        )
     widest = max(defined, key=lambda i: bounds[i].value or 0.0)
     return Measurement(
         name="gap",

@@ -139,7 +139,11 @@ def _of_recalls(rows: Answers, quality: Quality, alpha: float) -> Interval:
         above += (interval.upper - recall) ** 2
     k = len(occurring)
     value = total / k - (1 / k if quality.over is not None else 0.0)
-    return Interval(value - math.sqrt(below) / k, value + math.sqrt(above) / k)
+    interval = Interval(value - math.sqrt(below) / k, value + math.sqrt(above) / k)
+    if rows.clusters is None:
+        return interval
+    # A cluster has rows of several classes, whose recalls then vary together.
+    return _hull([interval, _cluster_jackknife(rows, quality, alpha)])
 
 
 def _rate(hit: NDArray[np.bool_], clusters: NDArray[np.int64] | None, alpha: float) -> Interval:

@@ -121,7 +121,7 @@ class CallableModel:
         """
         try:
             raw = self._function(list(batch))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(f"{self.name} raised {_said(error)}") from error
         answer = self._array(raw)
         if answer.ndim == 0 or len(answer) != len(batch):
@@ -199,5 +199,5 @@ def _kind(raw: Any) -> str:
     return "None" if raw is None else type(raw).__name__
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

@@ -117,6 +117,8 @@ def _class_names(
     if len(scores) > 1 and seen and seen <= set(scores):
         return tuple(scores), "the names of the score columns"
     names = tuple(natural_order(seen))
+    if len(scores) > 1 and len(names) == k:
+        return _by_column_name(scores, names)
     if scores and not names:
         return tuple(str(i) for i in range(k)), "by number, since nothing names them"
     if (scores and len(names) != k) or len(names) < 2:
@@ -128,6 +130,23 @@ def _class_names(
     return names, "the labels that occur, in order"
 
 
+def _by_column_name(scores: Sequence[str], names: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Classes in the order of the columns that are named after them: "p_neg", "score.pos"."""
+    ordered = []
+    for column in scores:
+        ending = [
+            name for name in names if re.search(rf"(^|[^A-Za-z0-9]){re.escape(name)}$", column)
+        ]
+        ordered.append(max(ending, key=len, default=""))
+    if sorted(ordered) != sorted(names):
+        raise ConfigError(
+            f"which score column belongs to which class cannot be told: {', '.join(scores)} for "
+            f"{', '.join(names)}.",
+            "Set model.class_names, in the order of the score columns.",
+        )
+    return tuple(ordered), "from the names of the score columns"
+
+
 def _seen_labels(config: ModelConfig, data: DataConfig, table: SourceTable) -> set[str]:
     missing = set(data.missing)
     seen: set[str] = set()
@@ -135,8 +154,27 @@ def _seen_labels(config: ModelConfig, data: DataConfig, table: SourceTable) -> s
         true = set(table.column(data.label)) - missing
         seen |= {data.label_map.get(label, label) for label in true if label is not None}
     if config.label_column is not None:
-        seen |= {label for label in table.column(config.label_column) if label} - missing
+        predicted = {label for label in table.column(config.label_column) if label} - missing
+        if seen and not config.class_names:
+            _refuse_other_spelling(seen, predicted, data.label or "", config.label_column)
+        seen |= predicted
     return seen
+
+
+def _refuse_other_spelling(true: set[str], predicted: set[str], column: str, other: str) -> None:
+    """Refuse "1" beside "1.0" or "Yes " beside "yes": read as they are, they never agree."""
+    plain = {_plain(label): label for label in true}
+    for label in sorted(predicted - true):
+        if _plain(label) in plain:
+            raise DataError(
+                f"column {other!r} has {label!r} where column {column!r} has "
+                f"{plain[_plain(label)]!r}: read as they are, they are different classes.",
+                "Spell them alike, or map the labels with data.label_map.",
+            )
+
+
+def _plain(label: str) -> str:
+    return label.strip().casefold().removesuffix(".0")
 
 
 def _positive(data: DataConfig, names: tuple[str, ...]) -> int:

@@ -87,6 +87,16 @@ def test_bias_against_an_intersection_is_found_where_neither_attribute_shows_it(
     assert by_slice == {"x": Outcome.PASS, "y": Outcome.PASS, "x × y": Outcome.FAIL}
 
 
+def test_a_group_below_the_minimum_cannot_pass_any_check(simulated):
+    data, predictions = simulated(8000, FAIR)
+    for check_id in GAP_CHECKS:
+        check = CHECKS[check_id]
+        params = check.params(minimum_group_size=100_000)
+        found = findings_of(check, data, predictions, params)
+        judged = {f.outcome for f in found if f.limit is not None}
+        assert judged == {Outcome.INCONCLUSIVE}, check_id
+
+
 def test_every_class_is_looked_at_when_there_is_no_positive_one():
     rng = np.random.default_rng(0)
     n = 9_000

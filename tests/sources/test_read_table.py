@@ -239,9 +239,9 @@ def test_a_parquet_file_that_claims_too_many_rows_is_refused(parquet, monkeypatc
 def test_a_network_address_is_never_opened(path) -> None:
     with pytest.raises(ConfigError, match="nothing is fetched"):
         parse_config({"model": {"path": "m"}, "data": {"path": path}, "online": True})
+    joined = {"path": "d.csv", "join": {"path": path, "on": "id"}}
     with pytest.raises(ConfigError, match="nothing is fetched"):
-        join = {"path": path, "on": "id"}
-        parse_config({"model": {"path": "m"}, "data": {"path": "d.csv", "join": join}})
+        parse_config({"model": {"path": "m"}, "data": joined})
 
 
 def test_a_path_that_is_no_readable_file_is_refused(tmp_path: Path) -> None:
