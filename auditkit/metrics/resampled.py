@@ -27,8 +27,9 @@ from auditkit.stats.bootstrap import RowDesign, bootstrap_counts, bootstrap_rows
 from auditkit.stats.intervals import critical_t, effective_counts, mean_interval, rate
 from auditkit.stats.paired import paired_difference
 
-FEWEST_OF_A_CLASS = 20
-"""Rows (or clusters) of a class below which a bootstrapped metric claims nothing."""
+FEWEST = 20
+"""Clusters in all, or rows (or clusters) of a class for a bootstrapped metric, below which nothing
+is claimed: t and bootstrap intervals of fewer skewed values are too narrow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +107,10 @@ def quality_bounds(
         return _bootstrapped(rows, quality, context, comparisons)
     if rows.clusters is not None:
         method = "cluster-robust t" if method == "Tango" else f"{method}, effective counts"
-    return Bounds(bound(rows, quality, claim), bound(rows, quality, corrected), method, comparisons)
+    at_claim = bound(rows, quality, claim)
+    if rows.clusters is not None and rows.units < FEWEST:
+        at_claim = Interval(None, None)
+    return Bounds(at_claim, bound(rows, quality, corrected), method, comparisons)
 
 
 def _of_accuracy(rows: Answers, quality: Quality, alpha: float) -> Interval:
@@ -183,7 +187,7 @@ def _bootstrapped(rows: Answers, quality: Quality, context: Context, comparisons
 
     at_claim = interval(claim)
     at_corrected = _hull([interval(corrected), at_claim])
-    if _fewest_units(rows) < FEWEST_OF_A_CLASS:
+    if _fewest_units(rows) < FEWEST:
         at_claim = Interval(None, None)
     return Bounds(at_claim, at_corrected, method, comparisons)
 
