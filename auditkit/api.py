@@ -101,6 +101,8 @@ def run(
 def _write(store: RunStore, result: AuditResult) -> None:
     """The result first, so that no report that fails to render can cost it."""
     store.finish(result)
+    # As `auditkit report` and `auditkit verify` will read it, which have only the file.
+    result = AuditResult.from_json(result.to_json())
     failures: list[Exception] = []
     for name, file in FORMATS.items():
         if file.file_name != RESULT_NAME:

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from auditkit.check import Confidence, Context
-from auditkit.config import AuditConfig, Policy
+from auditkit.config import AuditConfig
 from auditkit.data import AuditData
 from auditkit.errors import AuditkitError, NotApplicable
 from auditkit.finding import Finding, Measurement, Outcome, Severity

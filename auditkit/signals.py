@@ -46,7 +46,7 @@ def stopping_cleanly(folder: Path) -> Iterator[None]:
             signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _terminate(_: int, __: FrameType | None) -> None:
     raise _Terminated
 
 
@@ -57,7 +57,7 @@ def _stopped(folder: Path, number: signal.Signals) -> Stopped:
     done = 0
     try:
         state = read_state(folder)
-        if state is not None and state.status == "started":
+        if state is not None:
             done = len(read_records(folder, state.id)[0])
     except (ResultError, OSError):
         done = 0
