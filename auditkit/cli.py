@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = cli.main(args=None if argv is None else list(argv), standalone_mode=False)
     except AuditkitError as error:
         _complain(f"{error.slug}: {error.message}", error.hint)
-        return EXIT_USAGE
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
@@ -133,6 +133,7 @@ def with_model_options(function: Any) -> Any:
 @click.option("--out", help="Run directory; overrides the configuration's.")
 @click.option("--seed", type=int, help="Seed of every random number.")
 @click.option("--only", help="Run only these checks: a,b")
+@click.option("--fresh", is_flag=True, help="Measure everything anew; earlier runs are kept.")
 @click.option("--online", is_flag=True, help="Allow the network (hub model, data set or metric).")
 def run(what: tuple[str, ...], **options: Any) -> int:
     """Audit a model: from a configuration, or a model and a data file.
@@ -142,9 +143,12 @@ def run(what: tuple[str, ...], **options: Any) -> int:
     auditkit run ./my-model data.csv --label label --sensitive gender,age
     auditkit run package.module:predict data.csv --label label
     auditkit run predictions.csv --label label --predicted prediction --sensitive gender
+
+    A run that was cut off goes on where it stopped: run the same command again. When nothing has
+    changed since the last run, its verdict is shown and nothing is measured.
     """
-    config = _configuration(what, options)
-    return _audit(_overridden(config, options)).decision.exit_code
+    config = _overridden(_configuration(what, options), options)
+    return _audit(config, fresh=options["fresh"]).decision.exit_code
 
 
 @cli.command()
@@ -212,6 +216,24 @@ def report(result: Path, format_name: str, out: Path | None) -> int:
     else:
         write_atomic(out, text)
     return 0
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="RUN")
+def verify(folder: Path) -> int:
+    """Prove a run directory: every file is as it was written, every verdict follows.
+
+    Needs neither model nor data. Exit code 0 if all is equal, 1 if anything differs, 2 if the
+    directory cannot be read.
+    """
+    from auditkit.verify import verify as verify_run
+
+    verification = verify_run(folder)
+    console = _stdout()
+    for line in (*verification.notes, *verification.differences):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(verification.verdict, markup=False, highlight=False, soft_wrap=True)
+    return 1 if verification.differences else 0
 
 
 @cli.command()
@@ -318,17 +340,16 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _audit(config: AuditConfig) -> AuditResult:
+def _audit(config: AuditConfig, *, fresh: bool = False) -> AuditResult:
     """Run, write the files, show the verdict."""
     from auditkit.api import run as run_python
     from auditkit.progress import TerminalProgress
-    from auditkit.store import ensure_writable
+    from auditkit.signals import stopping_cleanly
 
-    ensure_writable(Path(config.report.directory))
-    with TerminalProgress(_stderr()) as progress:
-        audit = run_python(config, progress)
+    folder = Path(config.report.directory)
+    with stopping_cleanly(folder), TerminalProgress(_stderr()) as progress:
+        audit = run_python(config, progress, out=folder, fresh=fresh)
     _show(audit.result)
-    folder = audit.save(config.report.directory)
     _stdout().print(
         f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
     )

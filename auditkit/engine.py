@@ -8,8 +8,9 @@ import importlib.metadata
 import platform
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,13 +23,23 @@ from auditkit.errors import AuditkitError, NotApplicable
 from auditkit.finding import Finding, Measurement, Outcome, Severity
 from auditkit.gate import decide
 from auditkit.judge import judge
-from auditkit.model import Capability
+from auditkit.measured import CheckRecord, Ending, Measured
+from auditkit.model import Capability, Predictions
 from auditkit.network import settle_network
 from auditkit.plan import Plan, PlannedCheck, make_plan
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
 from auditkit.registry import BrokenPlugin, load_registry
-from auditkit.result import AuditResult, Guide, Subject, Timing
+from auditkit.result import (
+    AuditResult,
+    Guide,
+    PredictorStatistics,
+    SeedRun,
+    Subject,
+    Timing,
+)
+from auditkit.run_identity import RunInputs, check_keys, is_opaque, run_inputs
+from auditkit.run_store import RunStore
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
@@ -54,6 +65,12 @@ class Observer(Protocol):
     def check_finished(self, check_id: str, findings: Sequence[Finding]) -> None:
         """A check has ended with these findings."""
 
+    def check_recalled(self, check_id: str, findings: Sequence[Finding], *, replayed: bool) -> None:
+        """A check need not run: it was finished before, in an earlier run when `replayed`."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know about this run, in a sentence."""
+
 
 class Silent:
     """An observer that does nothing."""
@@ -71,6 +88,12 @@ class Silent:
         """Ignore."""
 
     def check_finished(self, check_id: str, findings: Sequence[Finding]) -> None:
+        """Ignore."""
+
+    def check_recalled(self, check_id: str, findings: Sequence[Finding], *, replayed: bool) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
         """Ignore."""
 
 
@@ -97,10 +120,18 @@ class Workbench:
         )
 
 
-def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditResult:
+def run_audit(
+    config: AuditConfig, observer: Observer | None = None, store: RunStore | None = None
+) -> AuditResult:
     """Audit a model as configured.
 
     A check that raises becomes a finding with outcome ERROR; the others still run.
+
+    Args:
+        config: The configuration.
+        observer: Told about progress.
+        store: Keeps each check as soon as it is finished, and knows those that are; by default
+            nothing is written.
 
     Raises:
         AuditkitError: Configuration, data or model are unusable; nothing was measured.
@@ -115,23 +146,25 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
     prepared = prepare(config)
     plan = make_plan(config, registry, _capabilities(prepared))
 
-    observer.stage("Asking the model")
     predictor = SharedPredictor(
         prepared.model, batch_tokens=config.model.batch_tokens, advance=observer.asked
     )
-    confidence = Confidence(config.confidence, plan.suite.family)
-    splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
-    bench = Workbench(predictor, prepared.audited, splits, confidence, config.seed)
-    checked = check_answers(prepared, predictor.predict(prepared.audited.inputs))
+    asking = _Asking(prepared, predictor, observer)
+    ledger = _Ledger.of(store, config, asking, plan)
+    # Before the first prediction, where the model allows: limits cannot follow results.
+    stored = ledger.begin(observer)
+    if stored is not None:
+        return _decided_today(stored, config, prepared, started.date())
+    checked = check_answers(prepared, asking.answers)
 
-    findings, seconds = _run_checks(plan, bench, observer)
-    findings = [*_plugin_findings(registry.broken), *findings]
+    _run_checks(plan, _workbench(config, prepared, plan, predictor), observer, ledger)
+    findings = [*_plugin_findings(registry.broken), *ledger.findings]
     today = started.date()
     return AuditResult(
         title=config.report.title or prepared.model.name,
         subject=_subject(config, prepared, checked),
         suite=plan.suite,
-        suite_digest=suite_digest,
+        suite_digest=plan.suite.digest,
         seed=config.seed,
         findings=tuple(findings),
         not_run=plan.not_run,
@@ -139,15 +172,116 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
         decision=decide(findings, config.policy, today),
         decided_on=today.isoformat(),
         environment=environment(),
-        predictor=predictor.statistics,
+        predictor=ledger.total(predictor.statistics),
         timing=Timing(
             started.isoformat(timespec="seconds"),
             time.perf_counter() - began,
             predictor.seconds,
-            seconds,
+            ledger.seconds,
         ),
         guides={entry.check.id: _guide(entry.check) for entry in plan.checks},
+        replayed=ledger.replayed,
+        seeds_seen=ledger.seeds_seen,
     )
+
+
+class _Asking:
+    """The model's answers for the audited rows, asked for when first needed."""
+
+    def __init__(self, prepared: Prepared, predictor: SharedPredictor, observer: Observer) -> None:
+        self.prepared = prepared
+        self._predictor = predictor
+        self._observer = observer
+        self._answers: Predictions | None = None
+
+    @property
+    def answers(self) -> Predictions:
+        """Answers for `prepared.audited.inputs`."""
+        if self._answers is None:
+            self._observer.stage("Asking the model")
+            self._answers = self._predictor.predict(self.prepared.audited.inputs)
+        return self._answers
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """The checks of this run as they are finished, here and in the run directory."""
+
+    store: RunStore | None
+    keys: dict[str, str]
+    inputs: RunInputs | None
+    findings: list[Finding] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    recalled_cost: Counter[str] = field(default_factory=Counter)
+    replayed: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, store: RunStore | None, config: AuditConfig, asking: _Asking, plan: Plan
+    ) -> _Ledger:
+        """A ledger for these checks."""
+        if store is None:
+            return cls(None, {}, None)
+        prepared = asking.prepared
+        answers = asking.answers if is_opaque(prepared.model) else None
+        keys = check_keys(config, prepared, plan, answers)
+        return cls(store, keys, run_inputs(config, prepared, plan, keys))
+
+    def begin(self, observer: Observer) -> AuditResult | None:
+        """The stored result of the same run, if it is finished."""
+        if self.store is None or self.inputs is None:
+            return None
+        return self.store.begin(self.inputs, observer.note)
+
+    @property
+    def seeds_seen(self) -> tuple[SeedRun, ...]:
+        """Other seeds this directory has seen."""
+        if self.store is None or self.inputs is None:
+            return ()
+        return self.store.seeds_seen(self.inputs)
+
+    def recall(self, check_id: str) -> CheckRecord | None:
+        """The check as it was finished before, and its cost added to the total."""
+        record = self.store.recall(check_id, self.keys[check_id]) if self.store else None
+        if record is not None:
+            self.recalled_cost.update(record.cost)
+        return record
+
+    def keep(self, record: CheckRecord) -> None:
+        """Write down a check that has just finished."""
+        if self.store is not None:
+            self.store.keep(replace(record, key=self.keys[record.check]))
+
+    def add(self, record: CheckRecord, findings: Sequence[Finding]) -> None:
+        """Count a finished check into the result."""
+        self.findings.extend(findings)
+        self.seconds[record.check] = record.seconds
+        if record.replayed:
+            self.replayed += (record.check,)
+
+    def total(self, asked: PredictorStatistics) -> PredictorStatistics:
+        """What asking has cost, with what was asked before this process began."""
+        if not self.recalled_cost:
+            return asked
+        return PredictorStatistics(**(Counter(asdict(asked)) + self.recalled_cost))
+
+
+def _decided_today(
+    stored: AuditResult, config: AuditConfig, prepared: Prepared, today: datetime.date
+) -> AuditResult:
+    """The stored result; decided again when the policy has changed or a waiver has expired."""
+    stored = replace(stored, title=config.report.title or prepared.model.name)
+    again = stored.under(config.policy, today)
+    same = again.decision == stored.decision and again.policy == stored.policy
+    return stored if same else again
+
+
+def _workbench(
+    config: AuditConfig, prepared: Prepared, plan: Plan, predictor: SharedPredictor
+) -> Workbench:
+    confidence = Confidence(config.confidence, plan.suite.family)
+    splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
+    return Workbench(predictor, prepared.audited, splits, confidence, config.seed)
 
 
 def environment() -> dict[str, str]:
@@ -175,37 +309,56 @@ def _capabilities(prepared: Prepared) -> frozenset[Capability]:
     return frozenset(offered)
 
 
-def _run_checks(
-    plan: Plan, bench: Workbench, observer: Observer
-) -> tuple[list[Finding], dict[str, float]]:
-    findings: list[Finding] = []
-    seconds: dict[str, float] = {}
+def _run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: _Ledger) -> None:
     for position, entry in enumerate(plan.checks, start=1):
-        observer.check_started(entry.check.id, position, len(plan.checks))
-        began = time.perf_counter()
-        found = run_check(entry, bench.context(entry.check.id, observer.advanced))
-        seconds[entry.check.id] = time.perf_counter() - began
-        observer.check_finished(entry.check.id, found)
-        findings.extend(found)
-    return findings, seconds
+        check_id = entry.check.id
+        record = ledger.recall(check_id)
+        if record is not None:
+            found = judge_measured(entry, record.measured)
+            ledger.add(record, found)
+            observer.check_recalled(check_id, found, replayed=record.replayed)
+            continue
+        observer.check_started(check_id, position, len(plan.checks))
+        began, before = time.perf_counter(), Counter(asdict(bench.predictor.statistics))
+        measured = measure(entry, bench.context(check_id, observer.advanced))
+        cost = Counter(asdict(bench.predictor.statistics))
+        cost.subtract(before)
+        record = CheckRecord(check_id, "", measured, time.perf_counter() - began, dict(cost))
+        ledger.keep(record)
+        found = judge_measured(entry, measured)
+        ledger.add(record, found)
+        observer.check_finished(check_id, found)
 
 
 def run_check(entry: PlannedCheck, context: Context) -> list[Finding]:
     """Measure and judge one check. Whatever it raises becomes a finding."""
+    return judge_measured(entry, measure(entry, context))
+
+
+def measure(entry: PlannedCheck, context: Context) -> Measured:
+    """Run one check. Whatever it raises is recorded, never raised."""
     if entry.obstacle:
-        return [_without_number(entry, Outcome.NOT_APPLICABLE, f"{entry.obstacle}.")]
+        return Measured(Ending.NOT_APPLICABLE, reason=f"{entry.obstacle}.")
     if not len(context.data):
-        return [_without_number(entry, Outcome.NOT_APPLICABLE, "there are no rows.")]
+        return Measured(Ending.NOT_APPLICABLE, reason="there are no rows.")
     try:
         measurements = list(entry.check.measure(context, entry.params))
         _check_names(entry, measurements)
+        return Measured(Ending.MEASURED, tuple(measurements)).as_recorded()
     except NotApplicable as reason:
-        return [_without_number(entry, Outcome.NOT_APPLICABLE, reason.reason)]
+        ending, said = Ending.NOT_APPLICABLE, reason.reason
     except AuditkitError as error:
-        return [_without_number(entry, Outcome.ERROR, str(error))]
+        ending, said = Ending.ERROR, str(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - nor may exit(0) in it be a pass
-        return [_without_number(entry, Outcome.ERROR, _crash(error))]
-    return [_judged(entry, measurement) for measurement in measurements]
+        ending, said = Ending.ERROR, _crash(error)
+    return Measured(ending, reason=said).as_recorded()
+
+
+def judge_measured(entry: PlannedCheck, measured: Measured) -> list[Finding]:
+    """The findings of what a check came to, under the limits of this audit."""
+    if measured.ending is not Ending.MEASURED:
+        return [_without_number(entry, Outcome(measured.ending.value), measured.reason)]
+    return [_judged(entry, measurement) for measurement in measured.measurements]
 
 
 def _check_names(entry: PlannedCheck, measurements: Sequence[Measurement]) -> None:

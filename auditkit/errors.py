@@ -7,8 +7,12 @@ AuditkitError
 │   └── UnsafeModelError   loading it could run code                        exit 2
 ├── RegistryError      two checks claim one id, or none has it              exit 2
 ├── ResultError        a saved result cannot be read                        exit 2
-    ├── StoreError         a file cannot be written (auditkit.store)            exit 2
-    ├── UnknownFormatError a report format does not exist (auditkit.render)     exit 2
+├── StoreError         a file cannot be written (auditkit.store)            exit 2
+│   │                      no space, no permission: nothing to mend in the command  exit 4
+│   ├── RunBusyError       another run holds the directory (auditkit.run_lock)  exit 2
+│   └── RunMismatchError   an unfinished run had other inputs (auditkit.run_store)  exit 2
+├── Stopped            SIGINT or SIGTERM ended the run (auditkit.signals)   exit 130, 143
+├── UnknownFormatError a report format does not exist (auditkit.render)     exit 2
 └── MissingExtraError  an optional package is not installed                 exit 2
 
 NotApplicable          raised by a check that has nothing to measure here; never an error
@@ -30,6 +34,8 @@ class AuditkitError(Exception):
     """
 
     slug: ClassVar[str] = "error"
+    exit_code: int = 2
+    """What the command line returns."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

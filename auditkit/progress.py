@@ -70,6 +70,16 @@ class TerminalProgress:
             f"  {SIGNS[outcome]} {check_id}", markup=False, highlight=False, soft_wrap=True
         )
 
+    def check_recalled(self, check_id: str, findings: Sequence[Finding], *, replayed: bool) -> None:
+        """Say what a check came to that need not run."""
+        outcome = worst_outcome(finding.outcome for finding in findings)
+        when = "unchanged since an earlier run" if replayed else "done before"
+        self.note(f"  {SIGNS[outcome]} {check_id} ({when})")
+
+    def note(self, text: str) -> None:
+        """Say something in a line of its own."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def portion(self, name: str, share: float) -> None:
         """Show a share (0..1) of a named piece of work that is not an audit."""
         if self._task is None or self._bar.tasks[0].description != name:

@@ -131,6 +131,15 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedRun:
+    """A run of the same model, data and suite with another seed."""
+
+    seed: int
+    exit_code: int | None
+    """None when it was not finished."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditResult:
     """One finished audit."""
 
@@ -151,6 +160,10 @@ class AuditResult:
     timing: Timing
     guides: dict[str, Guide] = field(default_factory=dict)
     """By check id."""
+    replayed: tuple[str, ...] = ()
+    """Checks not measured in this run: nothing they depend on had changed since an earlier one."""
+    seeds_seen: tuple[SeedRun, ...] = ()
+    """Every other seed this run directory has seen for the same model, data and suite."""
     schema_version: int = SCHEMA_VERSION
 
     @property

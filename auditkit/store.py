@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from auditkit.errors import AuditkitError
+
+_NOTHING_TO_MEND = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO")
+    if hasattr(errno, name)
+}
+"""The machine is in the way, not what was typed: exit code 4."""
 
 
 class StoreError(AuditkitError):
@@ -35,29 +44,34 @@ def write_atomic(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise StoreError(f"{path}: cannot be written ({error.strerror}).") from None
+        raise unwritable(path, error) from None
 
 
-def ensure_writable(folder: Path) -> None:
-    """Make a folder, and find out now rather than after hours of work whether it takes files.
-
-    Raises:
-        StoreError: It cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error.strerror}).") from None
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """The error to raise for a file that cannot be written: path, reason and free bytes."""
+    problem = StoreError(f"{path}: cannot be written ({error.strerror}){_free(path)}.")
+    if error.errno in _NOTHING_TO_MEND:
+        problem.exit_code = 4
+        problem.hint = (
+            "What was finished before is kept. Make room or allow writing there, then run the "
+            "same command again."
+        )
+    return problem
 
 
-def _sync_directory(folder: Path) -> None:
-    """Make the new name durable; Windows has no such call."""
+def _free(path: Path) -> str:
+    for folder in path.absolute().parents:
+        if folder.is_dir():
+            return f"; {shutil.disk_usage(folder).free:,} bytes are free there"
+    return ""
+
+
+def sync_directory(folder: Path) -> None:
+    """Make new names in a folder durable; Windows has no such call."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

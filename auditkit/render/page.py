@@ -538,8 +538,27 @@ def _run(result: AuditResult) -> tuple[Facts, ...]:
             ),
         ),
         Facts("Cost", _cost(result)),
+        Facts("Earlier runs in this directory", _earlier_runs(result)),
         _facts("Environment", {**result.environment, "seed": str(result.seed)}),
     )
+
+
+def _earlier_runs(result: AuditResult) -> tuple[Fact, ...]:
+    """What this run took over, and with which other seeds the same question was asked."""
+    facts = []
+    if result.replayed:
+        shown = ", ".join(result.replayed[:ENTRIES])
+        more = shown_note(len(result.replayed) - ENTRIES)
+        facts.append(
+            Fact("Taken over, as nothing they depend on changed", f"{shown} {more}".strip())
+        )
+    if result.seeds_seen:
+        seeds = []
+        for run in result.seeds_seen[:ENTRIES]:
+            ended = "not finished" if run.exit_code is None else f"exit code {run.exit_code}"
+            seeds.append(f"{run.seed} ({ended})")
+        facts.append(Fact("Other seeds tried on the same model, data and suite", ", ".join(seeds)))
+    return tuple(facts)
 
 
 def _bounded(groups: tuple[Facts, ...]) -> tuple[Facts, ...]:

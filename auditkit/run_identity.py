@@ -1,0 +1,189 @@
+"""What makes two runs the same run, and a measurement still valid: digests of all it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from auditkit import __version__
+from auditkit.check import Check
+from auditkit.config import AuditConfig
+from auditkit.model import Capability, Model, Predictions, TokenModel
+from auditkit.plan import Plan
+from auditkit.preflight import Prepared
+
+MEASURING_PACKAGES = (
+    "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "torch", "transformers",
+    "tokenizers", "evaluate",
+)  # fmt: skip
+"""Packages whose version may change a measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """Digests of what goes into a run."""
+
+    model: str
+    data: str
+    split: str
+    """Name of the audited split."""
+    suite: str
+    seed: int
+    measuring: str
+    """Over the keys of all checks: code, library versions, parameters, error levels."""
+
+    def differences(self, earlier: RunInputs) -> list[str]:
+        """What differs in model, data, split, suite or seed: "model 1a2b… → 3c4d…"."""
+        return [
+            f"{name} {_short(getattr(earlier, name))} → {_short(getattr(self, name))}"
+            for name in ("model", "data", "split", "suite", "seed")
+            if getattr(earlier, name) != getattr(self, name)
+        ]
+
+    def differs_only_in_seed(self, other: RunInputs) -> bool:
+        """True for another try at the same question."""
+        return self.seed != other.seed and all(
+            getattr(self, field.name) == getattr(other, field.name)
+            for field in fields(self)
+            if field.name not in {"seed", "measuring"}
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all of it."""
+        return _sha256([getattr(self, field.name) for field in fields(self)])
+
+
+def is_opaque(model: Model) -> bool:
+    """True when the digest of a model cannot cover all its answers depend on: a function's."""
+    return Capability.NEW_INPUTS in model.capabilities and not isinstance(model, TokenModel)
+
+
+def check_keys(
+    config: AuditConfig, prepared: Prepared, plan: Plan, answers: Predictions | None
+) -> dict[str, str]:
+    """Digest of everything the measurements of each check depend on, by check id.
+
+    Limits, severity and policy are not part of it: judging is done again anyway.
+
+    Args:
+        config: The configuration.
+        prepared: Model and data.
+        plan: The planned checks.
+        answers: What the model says about the audited rows, where its digest says too little.
+    """
+    shared = [
+        __version__,
+        own_source(),
+        _versions(),
+        prepared.model.digest,
+        prepared.model.assumptions,
+        None if answers is None else _answers(answers),
+        prepared.data.digest,
+        config.data.evaluate if config.data.split else None,
+        [config.model.batch_tokens, config.model.device],
+        [plan.suite.confidence, plan.suite.family],
+        config.seed,
+        config.online,
+    ]
+    params = {check.id: check.params for check in plan.suite.checks}
+    return {
+        entry.check.id: _sha256(
+            [
+                *shared,
+                entry.check.id,
+                source_digest(entry.check),
+                params[entry.check.id],
+                entry.obstacle,
+                sorted(entry.limits),
+            ]
+        )
+        for entry in plan.checks
+    }
+
+
+def run_inputs(
+    config: AuditConfig, prepared: Prepared, plan: Plan, keys: dict[str, str]
+) -> RunInputs:
+    """The digests of a run; `keys` are those of `check_keys`."""
+    return RunInputs(
+        model=prepared.model.digest,
+        data=prepared.data.digest,
+        split=config.data.evaluate if config.data.split else "all rows",
+        suite=plan.suite.digest,
+        seed=config.seed,
+        measuring=_sha256([keys, [left_out.check for left_out in plan.not_run]]),
+    )
+
+
+@cache
+def own_source() -> str:
+    """SHA-256 over auditkit's own source files, those of the checks apart."""
+    root = Path(__file__).parent
+    files = [p for p in root.rglob("*.py") if p.relative_to(root).parts[0] != "checks"]
+    return _files_digest(files, root)
+
+
+def source_digest(check: Check) -> str:
+    """SHA-256 of the source a check is made of.
+
+    That is its file and the private modules beside it; for a check of an installed package, all
+    Python files of the package.
+    """
+    top = check.module.partition(".")[0]
+    if "." in check.module and top != "auditkit":
+        folders = [Path(p) for p in importlib.import_module(top).__path__]
+        return _sha256([_files_digest(folder.rglob("*.py"), folder) for folder in folders])
+    try:
+        source = inspect.getsourcefile(check.measure)
+    except TypeError:
+        source = None
+    if source is None or not Path(source).is_file():
+        return "unknown"
+    file = Path(source)
+    return _files_digest([file, *file.parent.glob("_*.py")], file.parent)
+
+
+def _files_digest(files: Iterable[Path], root: Path) -> str:
+    return _sha256(
+        [
+            (file.relative_to(root).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest())
+            for file in sorted(set(files))
+        ]
+    )
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = [("python", platform.python_version()), ("machine", platform.machine())]
+    for package in MEASURING_PACKAGES:
+        try:
+            found.append((package, importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def _answers(answers: Predictions) -> str:
+    digest = hashlib.sha256(answers.labels.tobytes())
+    if answers.probabilities is not None:
+        digest.update(answers.probabilities.tobytes())
+    return digest.hexdigest()
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:8]}…" if len(text) == 64 else text

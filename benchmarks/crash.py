@@ -1,0 +1,264 @@
+"""Does an audit survive being killed? Prints a table; exit code 1 when a row is out.
+
+    python benchmarks/crash.py [KILLS]
+
+An audit of 40 checks is killed (SIGKILL) at random moments and run again. The result must be
+that of an uninterrupted run in every byte but the times, the report must be its rendering, and at
+most one check may be measured twice. Then the same with signals, full disks, a directory that may
+not be written, runs side by side, and two runs in one directory. Every audit is a process of its
+own, forked so that it need not load the libraries again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from auditkit.cli import main as auditkit_main
+from auditkit.render import render
+from auditkit.result import AuditResult, Timing
+from auditkit.verify import verify
+
+CHECKS, ROWS, SECONDS_PER_CHECK = 40, 200, 0.006
+CHECK = """
+import time
+from pathlib import Path
+from auditkit.check import Limit, check
+from auditkit.finding import Bounds, Interval, Measurement, Severity, Table
+
+@check("own.c{n:02}", title="c{n} holds", severity=Severity.HIGH, limits=(Limit("x", "max", 0.9),))
+def measure(context, params):
+    "One line."
+    with Path(context.data.class_names and {log}).open("a") as log:
+        log.write("c{n:02}\\n")
+    time.sleep({seconds})
+    answers = context.predictor.predict(context.data.inputs)
+    value = 0.01 * {n} + 0.1 * float(context.rng.random()) * answers.labels.mean()
+    ends = Interval(value - 0.01, value + 0.01)
+    table = Table("t", ("a", "b"), tuple((i, i / 7) for i in range(20)))
+    yield Measurement("x", value, len(context.data), Bounds(ends, ends, "m"), evidence=(table,))
+"""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Files every audit here shares."""
+
+    folder: Path
+    config: Path
+
+    @classmethod
+    def prepare(cls, folder: Path) -> Ground:
+        draw = random.Random(0)
+        rows = [f"{n % 2},{int(draw.random() < 0.4)}" for n in range(ROWS)]
+        (folder / "p.csv").write_text("\n".join(["label,prediction", "0,0", "1,1", *rows]))
+        own = folder / "own"
+        own.mkdir()
+        for n in range(CHECKS):
+            log = "__import__('os').environ['CRASH_LOG']"
+            text = CHECK.format(n=n, log=log, seconds=SECONDS_PER_CHECK)
+            (own / f"c{n:02}.py").write_text(text)
+        config = folder / "auditkit.toml"
+        only = json.dumps([f"own.c{n:02}" for n in range(CHECKS)])
+        config.write_text(
+            f'plugins = ["own"]\nonly = {only}\n[model]\nlabel_column = "prediction"\n'
+            '[data]\npath = "p.csv"\nlabel = "label"\nallow_below_chance = true\n'
+        )
+        return cls(folder, config)
+
+    def fork(self, out: Path, before: Callable[[], None] = lambda: None) -> int:
+        """Start an audit in a process of its own; return its number."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        child = os.fork()
+        if child:
+            return child
+        try:
+            os.environ["CRASH_LOG"] = f"{out}.executed"
+            said = os.open(f"{out}.said.{os.getpid()}", os.O_WRONLY | os.O_CREAT, 0o644)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            before()
+            code = auditkit_main(["run", str(self.config), "--out", str(out)])
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BaseException:  # noqa: BLE001 - a child must not go on as its parent
+            code = 99
+        os._exit(code)
+
+    def audit(self, out: Path, before: Callable[[], None] = lambda: None) -> tuple[int, str]:
+        """An audit from start to end: exit code and what it said."""
+        child = self.fork(out, before)
+        return ended(child), Path(f"{out}.said.{child}").read_text()
+
+
+def ended(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def executed(out: Path) -> int:
+    log = Path(f"{out}.executed")
+    return len(log.read_text().split()) if log.exists() else 0
+
+
+def timeless(out: Path) -> tuple[str, str]:
+    """Result and report without the times."""
+    result = AuditResult.from_json((out / "result.json").read_bytes())
+    result = replace(result, timing=Timing())
+    return result.to_json(), render(result, "html")
+
+
+@dataclass
+class Row:
+    """A line of the table."""
+
+    what: str
+    tries: int = 0
+    good: int = 0
+    most_again: int = 0
+    remark: str = ""
+
+    def add(self, good: bool, again: int, remark: str = "") -> None:
+        self.tries += 1
+        good = good and again <= 1
+        self.good += good
+        self.most_again = max(self.most_again, again)
+        if not good:
+            self.remark = remark or self.remark
+
+
+class Trial:
+    """The experiments, each against one uninterrupted run."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.draw = random.Random(1)
+        self.reference = ground.folder / "reference" / "run"
+        code, said = ground.audit(self.reference)
+        if code:
+            raise SystemExit(f"the uninterrupted run ended with {code}:\n{said}")
+        began = time.perf_counter()
+        ground.audit(ground.folder / "timed" / "run")
+        self.seconds = time.perf_counter() - began
+        self.expected = timeless(self.reference)
+
+    def same(self, out: Path) -> bool:
+        """The files here are those of the uninterrupted run, and proven."""
+        return timeless(out) == self.expected and not verify(out).differences
+
+    def interrupted(self, what: str, number: signal.Signals, tries: int, codes: set[int]) -> Row:
+        row = Row(what)
+        for attempt in range(tries):
+            out = self.ground.folder / number.name / str(attempt) / "run"
+            child = self.ground.fork(out)
+            time.sleep(self.draw.uniform(0, 1.05 * self.seconds))
+            os.kill(child, number)
+            first = ended(child)
+            second, said = self.ground.audit(out)
+            good = first in codes | {0} and second == 0 and self.same(out)
+            row.add(good, executed(out) - CHECKS, f"{attempt}: {first}, {second} {said[-300:]}")
+        return row
+
+    def full_disk(self, tries: int) -> Row:
+        row = Row("file size limit (full disk)")
+        largest = max(file.stat().st_size for file in self.reference.iterdir())
+        for attempt in range(tries):
+            size = int(largest * attempt / tries)
+            out = self.ground.folder / "full" / str(attempt) / "run"
+            out.mkdir(parents=True)
+
+            def limit(size: int = size) -> None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+                os.environ["CRASH_LOG"] = os.devnull  # it must not hit the limit itself
+                for stream in (1, 2):
+                    os.dup2(pipe, stream)  # nor must what is said
+
+            reading, pipe = os.pipe()
+            first, _ = self.ground.audit(out, limit)
+            os.close(pipe)
+            message = os.read(reading, 1 << 20).decode()
+            os.close(reading)
+            kept = sum(line.startswith(b'{"record"') for line in _lines(out / "events.jsonl"))
+            second, said = self.ground.audit(out)
+            clear = "cannot be written" in message and "bytes are free" in message
+            good = first == 4 and clear and "Traceback" not in message
+            again = executed(out) - (CHECKS - kept)
+            good = good and second == 0 and self.same(out)
+            row.add(good, again, f"{size} bytes: {first}, {second} {message[-300:]} {said[-200:]}")
+        return row
+
+    def read_only(self) -> Row:
+        row = Row("directory that may not be written")
+        out = self.ground.folder / "closed" / "run"
+        out.mkdir(parents=True)
+        self.ground.folder.chmod(0o755)
+        out.chmod(0o555)
+
+        def nobody() -> None:
+            if os.geteuid() == 0:
+                os.setresuid(65534, 65534, 65534)
+
+        code, said = self.ground.audit(out, nobody)
+        clear = "Permission denied" in said and "bytes are free" in said
+        row.add(code == 4 and clear and "Traceback" not in said, 0, f"{code} {said[-300:]}")
+        return row
+
+    def side_by_side(self, runs: int = 8) -> Row:
+        row = Row(f"{runs} runs at once, a directory each")
+        outs = [self.ground.folder / "many" / str(n) / "run" for n in range(runs)]
+        for out, child in [(out, self.ground.fork(out)) for out in outs]:
+            code = ended(child)
+            row.add(code == 0 and self.same(out), executed(out) - CHECKS, f"exit code {code}")
+        return row
+
+    def one_directory(self, tries: int) -> Row:
+        row = Row("two runs at once in one directory")
+        for attempt in range(tries):
+            out = self.ground.folder / "shared" / str(attempt) / "run"
+            first = self.ground.fork(out)
+            time.sleep(self.draw.uniform(0, self.seconds))
+            second, said = self.ground.audit(out)
+            codes = sorted((ended(first), second))
+            # Either one was refused, or it came after the end and got the stored verdict.
+            good = codes in ([0, 2], [0, 0]) and self.same(out)
+            row.add(good, executed(out) - CHECKS, f"{codes} {said[-300:]}")
+        return row
+
+
+def _lines(file: Path) -> list[bytes]:
+    return file.read_bytes().splitlines(keepends=True) if file.exists() else []
+
+
+def main(kills: int) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(Ground.prepare(Path(folder)))
+        few = max(kills // 5, 2)
+        rows = [
+            trial.interrupted("kill -9", signal.SIGKILL, kills, {-9}),
+            # Before the program has set up its handlers the default ends it: nothing is begun.
+            trial.interrupted("SIGINT", signal.SIGINT, few, {130, -2}),
+            trial.interrupted("SIGTERM", signal.SIGTERM, few, {143, -15}),
+            trial.full_disk(few),
+            trial.read_only(),
+            trial.side_by_side(),
+            trial.one_directory(few),
+        ]
+    print(f"{CHECKS} checks, {trial.seconds:.2f} s uninterrupted\n")
+    print(f"{'':36}{'tries':>6}{'as uninterrupted':>18}{'measured twice':>16}")
+    for row in rows:
+        print(f"{row.what:36}{row.tries:6}{row.good:18}{'at most ' + str(row.most_again):>16}")
+        if row.remark:
+            print(f"    {row.remark}")
+    return int(any(row.good < row.tries for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))
