@@ -151,7 +151,6 @@ def run_audit(
     )
     asking = _Asking(prepared, predictor, observer)
     ledger = _Ledger.of(store, config, asking, plan)
-    # Before the first prediction, where the model allows: limits cannot follow results.
     stored = ledger.begin(observer)
     if stored is not None:
         return _decided_today(stored, config, prepared, started.date())
@@ -164,7 +163,7 @@ def run_audit(
         title=config.report.title or prepared.model.name,
         subject=_subject(config, prepared, checked),
         suite=plan.suite,
-        suite_digest=plan.suite.digest,
+        suite_digest=suite_digest,
         seed=config.seed,
         findings=tuple(findings),
         not_run=plan.not_run,
@@ -173,16 +172,18 @@ def run_audit(
         decided_on=today.isoformat(),
         environment=environment(),
         predictor=ledger.total(predictor.statistics),
-        timing=Timing(
-            started.isoformat(timespec="seconds"),
-            time.perf_counter() - began,
-            predictor.seconds,
-            ledger.seconds,
-        ),
+        timing=_timing(started, began, predictor, ledger),
         guides={entry.check.id: _guide(entry.check) for entry in plan.checks},
         replayed=ledger.replayed,
         seeds_seen=ledger.seeds_seen,
     )
+
+
+def _timing(
+    started: datetime.datetime, began: float, predictor: SharedPredictor, ledger: _Ledger
+) -> Timing:
+    passed = time.perf_counter() - began
+    return Timing(started.isoformat(timespec="seconds"), passed, predictor.seconds, ledger.seconds)
 
 
 class _Asking:
