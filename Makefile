@@ -20,6 +20,7 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/predictor.py
 	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/crash.py
 
 # Rewrites what is generated from the code: docs/checks.md, the JSON schemas, the README's table.
 docs: $(VENV)/ready
