@@ -143,13 +143,13 @@ def run_audit(
     registry = load_registry([Path(folder) for folder in config.plugins])
     prepared = prepare(config)
     plan = make_plan(config, registry, _capabilities(prepared))
+    suite_digest = plan.suite.digest  # before the first prediction: limits cannot follow results
 
     predictor = SharedPredictor(
         prepared.model, batch_tokens=config.model.batch_tokens, advance=observer.asked
     )
     asking = _Asking(prepared, predictor, observer)
     ledger = _Ledger.of(store, config, asking, plan)
-    # Before the first prediction, where the model allows: limits cannot follow results.
     stored = ledger.begin(observer)
     if stored is not None:
         return _decided_today(stored, config, prepared, started.date())
@@ -162,7 +162,7 @@ def run_audit(
         title=config.report.title or prepared.model.name,
         subject=_subject(config, prepared, checked),
         suite=plan.suite,
-        suite_digest=plan.suite.digest,
+        suite_digest=suite_digest,
         seed=config.seed,
         findings=tuple(findings),
         not_run=plan.not_run,
