@@ -21,6 +21,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/predictor.py
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/gate_error.py
+	$(BIN)/python benchmarks/crash.py
 
 # Rewrites what is generated from the code: docs/checks.md, the JSON schemas, the README's table.
 docs: $(VENV)/ready

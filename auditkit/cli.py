@@ -28,8 +28,9 @@ Exit codes:
   1  a check failed
   2  the command, the configuration, the data or the model is unusable
   3  a check could not be decided with this much data
-  4  a check crashed, or one the configuration names could not run
+  4  a check crashed, one the configuration names could not run, or nothing can be written
   5  nothing ran
+  130, 143  stopped by Ctrl-C, by SIGTERM; the same command goes on from there
 """
 
 

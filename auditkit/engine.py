@@ -145,6 +145,7 @@ def run_audit(
     suite_digest = make_plan(config, registry, frozenset(Capability)).suite.digest
     prepared = prepare(config)
     plan = make_plan(config, registry, _capabilities(prepared))
+    suite_digest = plan.suite.digest  # before the first prediction: limits cannot follow results
 
     predictor = SharedPredictor(
         prepared.model, batch_tokens=config.model.batch_tokens, advance=observer.asked

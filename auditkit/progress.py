@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from auditkit.finding import Finding, worst_outcome
+from auditkit.render.text import inert_for_ci_log, plain
 
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!", "not_applicable": "–"}
 
@@ -74,11 +75,14 @@ class TerminalProgress:
         """Say what a check came to that need not run."""
         outcome = worst_outcome(finding.outcome for finding in findings)
         when = "unchanged since an earlier run" if replayed else "done before"
-        self.note(f"  {SIGNS[outcome]} {check_id} ({when})")
+        self._console.print(
+            f"  {SIGNS[outcome]} {check_id} ({when})", markup=False, highlight=False, soft_wrap=True
+        )
 
     def note(self, text: str) -> None:
         """Say something in a line of its own."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        shown = inert_for_ci_log(plain(text, 1_000))
+        self._console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def portion(self, name: str, share: float) -> None:
         """Show a share (0..1) of a named piece of work that is not an audit."""

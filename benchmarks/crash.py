@@ -20,10 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditkit.cli import main as auditkit_main
+from auditkit.journal import read_journal
 from auditkit.render import render
 from auditkit.result import AuditResult, Timing
 from auditkit.verify import verify
@@ -75,6 +77,17 @@ class Ground:
         )
         return cls(folder, config)
 
+    def load_everything(self) -> None:
+        """Import here what an audit imports, so that no child has to."""
+        os.environ["CRASH_LOG"] = os.devnull
+        out = self.folder / "loading"
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            redirect_stdout(nowhere),
+            redirect_stderr(nowhere),
+        ):
+            auditkit_main(["run", str(self.config), "--out", str(out)])
+
     def fork(self, out: Path, before: Callable[[], None] = lambda: None) -> int:
         """Start an audit in a process of its own; return its number."""
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +103,8 @@ class Ground:
             code = auditkit_main(["run", str(self.config), "--out", str(out)])
             sys.stdout.flush()
             sys.stderr.flush()
-        except BaseException:  # noqa: BLE001 - a child must not go on as its parent
+        except BaseException as error:  # noqa: BLE001 - a child must not go on as its parent
+            os.write(2, repr(error).encode())
             code = 99
         os._exit(code)
 
@@ -141,6 +155,7 @@ class Trial:
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
         self.draw = random.Random(1)
+        ground.load_everything()
         self.reference = ground.folder / "reference" / "run"
         code, said = ground.audit(self.reference)
         if code:
@@ -171,29 +186,29 @@ class Trial:
         row = Row("file size limit (full disk)")
         largest = max(file.stat().st_size for file in self.reference.iterdir())
         for attempt in range(tries):
-            size = int(largest * attempt / tries)
             out = self.ground.folder / "full" / str(attempt) / "run"
-            out.mkdir(parents=True)
-
-            def limit(size: int = size) -> None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-                os.environ["CRASH_LOG"] = os.devnull  # it must not hit the limit itself
-                for stream in (1, 2):
-                    os.dup2(pipe, stream)  # nor must what is said
-
-            reading, pipe = os.pipe()
-            first, _ = self.ground.audit(out, limit)
-            os.close(pipe)
-            message = os.read(reading, 1 << 20).decode()
-            os.close(reading)
-            kept = sum(line.startswith(b'{"record"') for line in _lines(out / "events.jsonl"))
-            second, said = self.ground.audit(out)
-            clear = "cannot be written" in message and "bytes are free" in message
-            good = first == 4 and clear and "Traceback" not in message
-            again = executed(out) - (CHECKS - kept)
-            good = good and second == 0 and self.same(out)
-            row.add(good, again, f"{size} bytes: {first}, {second} {message[-300:]} {said[-200:]}")
+            row.add(*self._limited(out, largest * (attempt + 1) // (tries + 1)))
         return row
+
+    def _limited(self, out: Path, size: int) -> tuple[bool, int, str]:
+        reading, writing = os.pipe()
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            os.environ["CRASH_LOG"] = os.devnull  # it must not hit the limit itself
+            sys.stdout = sys.stderr = os.fdopen(writing, "w")  # nor must what is said
+
+        first, _ = self.ground.audit(out, limit)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            message = pipe.read()
+        kept = len(read_journal(out / "events.jsonl").records)
+        second, said = self.ground.audit(out)
+        clear = "cannot be written" in message and "bytes are free" in message
+        good = first == 4 and clear and "Traceback" not in message
+        good = good and second == 0 and self.same(out)
+        remark = f"{size} bytes: {first}, {second} {message[-300:]} {said[-200:]}"
+        return good, executed(out) - (CHECKS - kept), remark
 
     def read_only(self) -> Row:
         row = Row("directory that may not be written")
@@ -233,14 +248,10 @@ class Trial:
         return row
 
 
-def _lines(file: Path) -> list[bytes]:
-    return file.read_bytes().splitlines(keepends=True) if file.exists() else []
-
-
 def main(kills: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Ground.prepare(Path(folder)))
-        few = max(kills // 5, 2)
+        few = max(kills // 5, 1)
         rows = [
             trial.interrupted("kill -9", signal.SIGKILL, kills, {-9}),
             # Before the program has set up its handlers the default ends it: nothing is begun.

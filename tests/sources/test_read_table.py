@@ -21,7 +21,7 @@ def read(tmp_path: Path):
 
     def write_and_read(name: str, content: str | bytes) -> SourceTable:
         raw = content.encode() if isinstance(content, str) else content
-        (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+        (tmp_path / name).write_bytes(gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw)
         return read_table(DataConfig(path=str(tmp_path / name)), online=False)
 
     return write_and_read
@@ -88,7 +88,7 @@ def test_a_long_text_is_read_and_an_endless_one_refused(read) -> None:
         ("a,b\n1,2\n".encode("utf-16"), "its content is UTF-16 text"),
         (b"PK\x03\x04 workbook", "its content is a zip archive or an Excel workbook"),
         (pickle.dumps([1]), "a Python pickle, which auditkit never opens"),
-        (gzip.compress(b"a,b\n1,2\n"), "its content is gzip-compressed"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "its content is gzip-compressed"),
         (b"PAR1....", "its content is a parquet file"),
     ],
 )
@@ -269,7 +269,7 @@ def test_a_decompression_bomb_is_refused_before_it_fills_the_memory(read, monkey
 @pytest.mark.parametrize("spoil", [lambda raw: raw[:-12], lambda raw: b"xx" + raw])
 def test_damaged_gzip_data_is_refused(tmp_path: Path, spoil) -> None:
     path = tmp_path / "d.csv.gz"
-    path.write_bytes(spoil(gzip.compress(b"a,b\n" + b"1,2\n" * 1000)))
+    path.write_bytes(spoil(gzip.compress(b"a,b\n" + b"1,2\n" * 1000, mtime=0)))
     assert "gzip data is damaged" in complaint(read_offline, DataConfig(path=str(path)))
 
 
