@@ -9,6 +9,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +26,7 @@ from auditkit.judge import judge
 from auditkit.model import Capability
 from auditkit.network import settle_network
 from auditkit.plan import Plan, PlannedCheck, make_plan
+from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
 from auditkit.registry import BrokenPlugin, load_registry
@@ -105,18 +107,26 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
     Raises:
         AuditkitError: Configuration, data or model are unusable; nothing was measured.
     """
-    observer = observer or Silent()
+    store = None if config.model.recorded else open_store(config.cache)
+    with store or nullcontext():
+        return _audited(config, observer or Silent(), store)
+
+
+def _audited(config: AuditConfig, observer: Observer, store: PredictionStore | None) -> AuditResult:
     settle_network(online=config.online)
     began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     observer.stage("Reading the data and loading the model")
     registry = load_registry([Path(folder) for folder in config.plugins])
-    prepared = prepare(config)
+    prepared = prepare(config, store)
     plan = make_plan(config, registry, _capabilities(prepared))
     suite_digest = plan.suite.digest  # before the first prediction: limits cannot follow results
 
     observer.stage("Asking the model")
     predictor = SharedPredictor(
-        prepared.model, batch_tokens=config.model.batch_tokens, advance=observer.asked
+        prepared.model,
+        batch_tokens=config.model.batch_tokens,
+        advance=observer.asked,
+        store=store,
     )
     confidence = Confidence(config.confidence, plan.suite.family)
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
@@ -145,14 +155,18 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
             predictor.seconds,
             seconds,
         ),
-        guides={
-            entry.check.id: Guide(
-                entry.check.sections.get("How to read it", ""),
-                entry.check.sections.get("What to do", ""),
-            )
-            for entry in plan.checks
-        },
+        guides=_guides(plan),
     )
+
+
+def _guides(plan: Plan) -> dict[str, Guide]:
+    return {
+        entry.check.id: Guide(
+            entry.check.sections.get("How to read it", ""),
+            entry.check.sections.get("What to do", ""),
+        )
+        for entry in plan.checks
+    }
 
 
 def environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ AuditkitError
 │   └── UnsafeModelError   loading it could run code                        exit 2
 ├── RegistryError      two checks claim one id, or none has it              exit 2
 ├── ResultError        a saved result cannot be read                        exit 2
+    ├── CacheError         others can write the cache (auditkit.prediction_store) exit 2
     ├── StoreError         a file cannot be written (auditkit.store)            exit 2
     ├── UnknownFormatError a report format does not exist (auditkit.render)     exit 2
 └── MissingExtraError  an optional package is not installed                 exit 2

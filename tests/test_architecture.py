@@ -19,13 +19,16 @@ LAYERS = [
     {"finding", "model", "data"},
     {"stats", "metrics", "check"},
     {"judge", "gate", "config", "result"},
-    {"registry", "models", "sources", "predictor", "preflight", "store", "plan", "network"},
+    {
+        "registry", "models", "sources", "predictor", "prediction_store", "cores", "preflight",
+        "store", "plan", "network",
+    },
     {"engine"},
     {"render", "catalogue"},
     {"api", "guess", "doctor", "demo", "progress", "testing"},
     {"cli"},
     {"__main__"},
-]
+]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "torch", "transformers", "textattack", "shap", "lime", "fairlearn", "pandas", "jinja2",
