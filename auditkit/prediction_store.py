@@ -38,8 +38,10 @@ ROOM = 0.8
 """Share of the bound that is left in use when rows are dropped."""
 
 _ASKED_AT_ONCE = 500
-_DAMAGED = frozenset({1, 11, 24, 26})
-"""SQLite's codes for a file that is not what it should be: ERROR, CORRUPT, FORMAT, NOTADB."""
+_DAMAGED = frozenset({1, 11, 18, 24, 26})
+"""SQLite's codes for a damaged file: ERROR, CORRUPT, TOOBIG, FORMAT, NOTADB."""
+_TROUBLE = (sqlite3.Error, UnicodeDecodeError)
+"""What a file can cause; its damaged names cannot always be decoded for the message."""
 _BUSY = 5
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY AUTOINCREMENT, "
@@ -184,11 +186,8 @@ class PredictionStore:
                 return otherwise
             try:
                 return work(self._db)
-            except sqlite3.Error as error:
-                if not _is_damage(error):
-                    self._give_up(error)
-                else:
-                    self._start_anew(error)
+            except _TROUBLE as error:
+                self._recover(error)
             return otherwise
 
     def wrote(self) -> None:
@@ -200,13 +199,17 @@ class PredictionStore:
     def _connect(self) -> None:
         try:
             self._db = _opened(self.path)
-        except sqlite3.Error as error:
-            if not _is_damage(error):
-                self._give_up(error)
-                return
-            self._start_anew(error)
+        except _TROUBLE as error:
+            self._recover(error)
 
-    def _start_anew(self, error: sqlite3.Error) -> None:
+    def _recover(self, error: Exception) -> None:
+        damage = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+        if damage or isinstance(error, UnicodeDecodeError):
+            self._start_anew(error)
+        else:
+            self._give_up(error)
+
+    def _start_anew(self, error: Exception) -> None:
         """Move the damaged file aside, unless another process has done so already."""
         inode = _inode(self.path)
         if self._db is not None:
@@ -223,7 +226,7 @@ class PredictionStore:
                     self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
                 self.path.replace(_aside(self.path))
             self._db = _opened(self.path)
-        except (OSError, sqlite3.Error) as again:
+        except (OSError, *_TROUBLE) as again:
             self._give_up(again)
 
     def _give_up(self, error: Exception) -> None:
@@ -252,10 +255,11 @@ class PredictionStore:
                 if not rows:
                     break
                 surplus = max(1, min(rows, int(rows * (1 - self._max_bytes * ROOM / used)) + 1))
-                cut = db.execute(
-                    "SELECT added FROM answers ORDER BY added LIMIT 1 OFFSET ?", (surplus - 1,)
-                ).fetchone()[0]
-                db.execute("DELETE FROM answers WHERE added <= ?", (cut,))
+                db.execute(
+                    "DELETE FROM answers WHERE (model, input) IN "
+                    "(SELECT model, input FROM answers ORDER BY added LIMIT ?)",
+                    (surplus,),
+                )
         _shrink(db)
 
 
@@ -426,6 +430,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    db.text_factory = bytes
     try:
         _until_free(db, "PRAGMA auto_vacuum = INCREMENTAL")
         # Several new processes switch the mode at once, for which SQLite does not wait by itself.
@@ -454,10 +459,6 @@ def _until_free(db: sqlite3.Connection, statement: str) -> None:
             time.sleep(0.01)
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-
-
 def _bytes_used(db: sqlite3.Connection) -> int:
     pages, free, size = (
         int(db.execute(f"PRAGMA {name}").fetchone()[0])
@@ -468,7 +469,7 @@ def _bytes_used(db: sqlite3.Connection) -> int:
 
 def _shrink(db: sqlite3.Connection) -> None:
     """Give pages that are no longer used back to the disk."""
-    db.execute("PRAGMA incremental_vacuum").fetchall()
+    db.executescript("PRAGMA incremental_vacuum")  # execute would stop after one page
     with suppress(sqlite3.OperationalError):  # another process reads; the next one to close does it
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

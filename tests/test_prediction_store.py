@@ -260,7 +260,8 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(store, spoil, caplog) -> N
         )
         ask(again, Letters(), texts)
         assert again.usable
-    assert store.path.with_suffix(".damaged").read_bytes() == content
+    aside = store.path.with_suffix(".damaged").read_bytes()
+    assert aside[100:] == content[100:]  # SQLite counts openings in the header
     assert "is damaged" in caplog.text
     model = Letters()
     with PredictionStore(store.path.parent) as again:
@@ -432,8 +433,8 @@ def test_the_models_used_longest_ago_are_forgotten_first(tmp_path: Path) -> None
         with PredictionStore(folder, 200_000) as store:
             store.of(key).keep([b"%032d" % i for i in range(500)], Predictions(labels, rows))
             store.of(keys[0]).find([b"0" * 32], 2)
+        assert sum(file.stat().st_size for file in folder.iterdir()) <= 200_000
     with PredictionStore(folder, 200_000) as store:
-        assert store.contents().size <= 200_000
         held = [bool(store.of(key).find([b"%032d" % 1], 2)[0]) for key in keys]
     assert held[0]
     assert held[-1]
@@ -446,8 +447,8 @@ def test_one_model_alone_keeps_to_the_bound(tmp_path: Path) -> None:
         for batch in range(8):
             names = [b"%d %030d" % (batch, i) for i in range(500)]
             store.of(KEY).keep(names, Predictions(labels, scores))
+    assert sum(file.stat().st_size for file in (tmp_path / "cache").iterdir()) <= 100_000
     with PredictionStore(tmp_path / "cache") as store:
-        assert store.contents().size <= 100_000
         assert store.of(KEY).find(names, 2)[0]
 
 
@@ -672,7 +673,7 @@ def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
     folder: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(0)
-    rows = [f"{' '.join(rng.choices(SENTENCES, k=20))} {i},{'negative,positive'.split(',')[i % 2]}"
+    rows = [f"{' '.join(rng.choices(SENTENCES, k=20))} {i},{['negative', 'positive'][i % 2]}"
             for i in range(120)]  # fmt: skip
     (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]))
     (tmp_path / "auditkit.toml").write_text(
