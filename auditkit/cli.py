@@ -136,6 +136,7 @@ def with_model_options(function: Any) -> Any:
 @click.option("--only", help="Run only these checks: a,b")
 @click.option("--fresh", is_flag=True, help="Measure everything anew; earlier runs are kept.")
 @click.option("--online", is_flag=True, help="Allow the network (hub model, data set or metric).")
+@click.option("--no-cache", is_flag=True, help="Ask the model everything again; keep nothing.")
 def run(what: tuple[str, ...], **options: Any) -> int:
     """Audit a model: from a configuration, or a model and a data file.
 
@@ -269,6 +270,34 @@ def doctor() -> int:
     return EXIT_USAGE if any(line.state == "old" for line in lines) else 0
 
 
+@cli.command()
+@click.option("--clear", is_flag=True, help="Forget every answer.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder, if [cache] directory names one. By default $AUDITKIT_CACHE or ~/.cache/auditkit.",
+)
+def cache(clear: bool, directory: Path | None) -> int:
+    """Show or empty the answers kept from earlier audits."""
+    from auditkit.prediction_store import FILE, PredictionStore, default_folder
+
+    folder = directory or default_folder()
+    if not (folder / FILE).exists():
+        click.echo(f"{folder / FILE}: nothing is kept yet.")
+        return 0
+    with PredictionStore(folder) as store:
+        if not store.usable:
+            return EXIT_USAGE
+        if clear:
+            store.clear()
+        held = store.contents()
+    click.echo(f"path    {folder / FILE}")
+    click.echo(f"size    {held.size / 1e6:.1f} MB")
+    click.echo(f"models  {held.models}")
+    click.echo(f"rows    {held.rows}")
+    return 0
+
+
 def _configuration(what: tuple[str, ...], options: dict[str, Any]) -> AuditConfig:
     from auditkit.config import load_config
 
@@ -334,6 +363,8 @@ def _overridden(config: AuditConfig, options: dict[str, Any]) -> AuditConfig:
             raise ConfigError("--only names no check.", "List them with: auditkit checks")
     if options["online"]:
         update["online"] = True
+    if options["no_cache"]:
+        update["cache"] = config.cache.model_copy(update={"enabled": False})
     return config.model_copy(update=update)
 
 

@@ -50,6 +50,12 @@ class ModelConfig(Section):
     """Tokens an input is truncated to; by default what the model's config allows."""
     batch_tokens: int = Field(1024, ge=1, le=10_000_000)
     """Padded tokens of one batch. 512 to 1,024 is fastest on a CPU."""
+    workers: int | None = Field(None, ge=1, le=256)
+    """Batches asked at once on a CPU, each on one core; by default one per available core. The
+    answers do not depend on it. A callable or a GPU is asked one batch at a time."""
+    depends_on: list[Name] | None = None
+    """Callable only: files and folders besides its own module that its answers depend on, [] if
+    there are none. Its answers are kept for the next audit only if this is said."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the model runs; auto takes a GPU when there is one."""
 
@@ -62,6 +68,8 @@ class ModelConfig(Section):
                 "name exactly one of: path (a transformers model), callable (a Python function), "
                 "or label_column / score_columns (predictions only)"
             )
+        if self.depends_on is not None and self.callable is None:
+            raise ValueError("depends_on is for a callable; the other kinds say it themselves")
         return self
 
     @property
@@ -182,6 +190,17 @@ class ReportConfig(Section):
     """Heading of the report; by default the name of the model."""
 
 
+class CacheConfig(Section):
+    """Answers of the model kept on disk, so that the next audit asks only what is new."""
+
+    enabled: bool = True
+    """False asks the model everything again and keeps nothing."""
+    directory: Name | None = None
+    """Folder that only you can write; by default $AUDITKIT_CACHE, else ~/.cache/auditkit."""
+    max_megabytes: int = Field(default=1000, ge=1, le=1_000_000)
+    """Size from which on the models used longest ago are forgotten."""
+
+
 class AuditConfig(Section):
     """One audit, as written in `auditkit.toml`."""
 
@@ -199,6 +218,8 @@ class AuditConfig(Section):
     """What blocks a release."""
     report: ReportConfig = Field(default_factory=ReportConfig)
     """Where the results go."""
+    cache: CacheConfig = Field(default_factory=CacheConfig)
+    """Where answers are kept for the next audit."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of every random number; the same seed gives the same report."""
     confidence: float = Field(0.95, ge=0.8, le=0.9999)
@@ -339,8 +360,19 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
         data = data.model_copy(
             update={"join": data.join.model_copy(update={"path": anchored(data.join.path)})}
         )
+    if model.depends_on is not None:
+        model = model.model_copy(update={"depends_on": [anchored(p) for p in model.depends_on]})
+    cache = config.cache
+    if cache.directory is not None:
+        cache = cache.model_copy(update={"directory": anchored(cache.directory)})
     directory = config.report.model_copy(update={"directory": anchored(config.report.directory)})
     plugins = [anchored(plugin) for plugin in config.plugins]
     return config.model_copy(
-        update={"model": model, "data": data, "report": directory, "plugins": plugins}
+        update={
+            "model": model,
+            "data": data,
+            "report": directory,
+            "plugins": plugins,
+            "cache": cache,
+        }
     )

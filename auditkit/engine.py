@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +28,7 @@ from auditkit.measured import CheckRecord, Ending, Measured
 from auditkit.model import Capability, Predictions
 from auditkit.network import settle_network
 from auditkit.plan import Plan, PlannedCheck, make_plan
+from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
 from auditkit.registry import BrokenPlugin, load_registry
@@ -136,19 +138,31 @@ def run_audit(
     Raises:
         AuditkitError: Configuration, data or model are unusable; nothing was measured.
     """
-    observer = observer or Silent()
+    cache = None if config.model.recorded else open_store(config.cache)
+    with cache or nullcontext():
+        return _audited(config, observer or Silent(), store, cache)
+
+
+def _audited(
+    config: AuditConfig,
+    observer: Observer,
+    store: RunStore | None,
+    cache: PredictionStore | None,
+) -> AuditResult:
     settle_network(online=config.online)
     began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     observer.stage("Reading the data and loading the model")
     registry = load_registry([Path(folder) for folder in config.plugins])
     # Before the model is asked anything, so that no limit can follow a result.
     suite_digest = make_plan(config, registry, frozenset(Capability)).suite.digest
-    prepared = prepare(config)
+    prepared = prepare(config, cache)
     plan = make_plan(config, registry, _capabilities(prepared))
-    suite_digest = plan.suite.digest  # before the first prediction: limits cannot follow results
 
     predictor = SharedPredictor(
-        prepared.model, batch_tokens=config.model.batch_tokens, advance=observer.asked
+        prepared.model,
+        batch_tokens=config.model.batch_tokens,
+        advance=observer.asked,
+        store=cache,
     )
     asking = _Asking(prepared, predictor, observer)
     ledger = _Ledger.of(store, config, asking, plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -132,3 +133,31 @@ class TokenModel(Model, Protocol):
 
     def predict_tokens(self, batch: Sequence[list[int]]) -> Predictions:
         """Answers for tokenised inputs, padded to the longest of this batch."""
+
+
+@runtime_checkable
+class CacheableModel(Model, Protocol):
+    """A model whose answers may be kept from one audit to the next."""
+
+    @property
+    def answer_key(self) -> str | None:
+        """SHA-256 of everything the answers depend on besides the input: digest, settings,
+        versions of libraries. None when that cannot be known; then nothing is kept."""
+
+
+@runtime_checkable
+class ParallelModel(TokenModel, Protocol):
+    """A model that can be asked several batches at once, from several threads."""
+
+    @property
+    def workers(self) -> int:
+        """How many batches to ask at once."""
+
+    def asking(self) -> AbstractContextManager[None]:
+        """What is asked inside is computed on one core per batch, so that bits do not depend on
+        how many are asked at once."""
+
+
+def answer_key(model: Model) -> str | None:
+    """The key under which the model's answers may be kept; None when they may not."""
+    return model.answer_key if isinstance(model, CacheableModel) else None

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import ModelError
-from auditkit.model import Capability, Model, Predictions, TokenModel
+from auditkit.model import (
+    Capability,
+    Model,
+    ParallelModel,
+    Predictions,
+    TokenModel,
+    answer_key,
+)
+from auditkit.prediction_store import PredictionStore
 from auditkit.result import PredictorStatistics
 
 BATCH_ROWS = 256
@@ -28,32 +40,47 @@ def _ignore(done: int, total: int) -> None:
     """Report progress to nobody."""
 
 
+Ask = Callable[[list[Any]], Predictions]
+Split = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
+
+
 class SharedPredictor:
     """Asks a model on behalf of every check, and remembers what it answered.
 
-    A request is answered from memory where possible. The rest is tokenised once, sorted by
-    length, and asked in batches of at most `batch_tokens` padded tokens, so that hardly anything
-    but text is computed. The batches follow from the set of new inputs, not from their order.
+    A request is answered from memory and from the store where possible. The rest is tokenised
+    once, sorted by length, and asked in batches of at most `batch_tokens` padded tokens, so that
+    hardly anything but text is computed. The batches follow from the set of inputs not in memory,
+    neither from their order nor from the number of workers. A batch of which the store has nothing
+    is asked as it would be without a store: an audit that was cut off and is run again gets the
+    same bits as one that was not.
 
     Args:
         model: The model under audit.
         batch_tokens: Most tokens of a batch, padding included. One longer input is a batch.
         advance: Told after each batch; see `Advance`.
+        store: Answers of earlier audits, to which each batch is added as it is answered. Not
+            used for a model without an `answer_key`.
     """
 
     def __init__(
-        self, model: Model, *, batch_tokens: int = 1024, advance: Advance = _ignore
+        self,
+        model: Model,
+        *,
+        batch_tokens: int = 1024,
+        advance: Advance = _ignore,
+        store: PredictionStore | None = None,
     ) -> None:
         self._model = model
         self._budget = batch_tokens
         self._advance = advance
+        self._kept = store.of(answer_key(model)) if store is not None else None
         self._rows: dict[Hashable, int] = {}
         self._answers = _Answers(
             len(model.class_names), Capability.PROBABILITIES in model.capabilities
         )
-        self._asked = self._tokens = self._padding = self._batches = 0
+        self._asked = self._tokens = self._padding = self._batches = self._cached = 0
         self.seconds = 0.0
-        """Spent in the model's forward pass."""
+        """Spent waiting for the model's forward pass."""
         self.tokenize_seconds = 0.0
         """Spent in the tokenizer."""
 
@@ -66,12 +93,14 @@ class SharedPredictor:
             tokens=self._tokens,
             padding=self._padding,
             batches=self._batches,
+            cached=self._cached,
         )
 
     def predict(self, inputs: Iterable[Any]) -> Predictions:
         """Answers for the inputs, in their order.
 
-        A request that fails leaves nothing behind: asked again, the model is asked again.
+        A request that fails leaves nothing in memory: asked again, the model is asked again for
+        what it has not answered.
 
         Raises:
             ModelError: The model cannot answer, or answers with the wrong shape.
@@ -83,29 +112,41 @@ class SharedPredictor:
             if key not in self._rows:
                 fresh.setdefault(key, item)
         if fresh:
-            answers = self._ask(list(fresh.values()))
+            answers = self._answer(fresh)
             start = self._answers.append(answers)
             self._rows.update(zip(fresh, range(start, start + len(fresh)), strict=True))
         self._asked += len(items)
         rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
         return self._answers.take(rows)
 
-    def _ask(self, inputs: list[Any]) -> Predictions:
-        answers = _Answers(self._answers.classes, self._answers.scored, len(inputs))
-        done = 0
-        for positions, answer in self._batches_of(inputs):
-            answers.put(positions, answer)
-            self._batches += 1
-            done += len(positions)
-            self._advance(done, len(inputs))
-        return answers.take(np.arange(len(inputs)))
+    def _answer(self, fresh: dict[Hashable, Any]) -> Predictions:
+        """Answers for distinct inputs by key, from the store or the model."""
+        answers = _Answers(self._answers.classes, self._answers.scored, len(fresh))
+        missing = np.ones(len(fresh), dtype=np.bool_)
+        digests = [] if self._kept is None else [content_digest(key) for key in fresh]
+        if self._kept is not None:
+            found, kept = self._kept.find(digests, answers.classes if answers.scored else 0)
+            answers.put(np.array(found, dtype=np.int64), kept)
+            missing[found] = False
+        done = len(fresh) - int(missing.sum())
+        if done < len(fresh):
+            for positions, answer in self._ask(list(fresh.values()), missing):
+                answers.put(positions, answer)  # refuses what must not be kept
+                if self._kept is not None:
+                    self._kept.keep([digests[position] for position in positions], answer)
+                self._batches += 1
+                done += len(positions)
+                self._advance(done, len(fresh))
+        self._cached += len(fresh) - int(missing.sum())
+        return answers.take(np.arange(len(fresh)))
 
-    def _batches_of(self, inputs: list[Any]) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
-        """Ask everything; yield the positions in `inputs` and answers of each batch."""
+    def _ask(
+        self, inputs: list[Any], missing: NDArray[np.bool_]
+    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
+        """Ask what is missing; yield the positions in `inputs` and the answers of each batch."""
         if not isinstance(self._model, TokenModel):
-            for start in range(0, len(inputs), BATCH_ROWS):
-                batch = inputs[start : start + BATCH_ROWS]
-                yield np.arange(start, start + len(batch)), self._timed(self._model.predict, batch)
+            batches = _batches(missing, _chunks)
+            yield from self._asked_in_turn(batches, inputs, self._model.predict)
             return
         began = time.perf_counter()
         tokens = self._model.tokenize(inputs)
@@ -114,24 +155,83 @@ class SharedPredictor:
             raise ModelError(
                 f"{self._model.name} tokenised {len(inputs)} inputs into {len(tokens)}."
             )
-        for positions in batches_by_length(tokens, self._budget):
-            batch = [tokens[position] for position in positions]
-            answer = self._timed(self._model.predict_tokens, batch)
-            used = sum(map(len, batch))
-            self._tokens += used
-            self._padding += len(batch[0]) * len(batch) - used
-            yield positions, answer
+        batches = _batches(missing, lambda rows: _by_length(tokens, rows, self._budget))
+        workers = 1
+        together: AbstractContextManager[None] = nullcontext()
+        if isinstance(self._model, ParallelModel):
+            workers, together = min(self._model.workers, len(batches)), self._model.asking()
+        with together:
+            way = self._asked_in_turn if workers == 1 else self._asked_at_once
+            for positions, answer in way(batches, tokens, self._model.predict_tokens):
+                lengths = [len(tokens[position]) for position in positions]
+                self._tokens += sum(lengths)
+                self._padding += max(lengths) * len(lengths) - sum(lengths)
+                yield positions, answer
 
-    def _timed(self, ask: Callable[[list[Any]], Predictions], batch: list[Any]) -> Predictions:
-        began = time.perf_counter()
-        answer = ask(batch)
-        self.seconds += time.perf_counter() - began
-        if len(answer) != len(batch):
+    def _asked_in_turn(
+        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask
+    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
+        for positions in batches:
+            began = time.perf_counter()
+            answer = ask([items[position] for position in positions])
+            self.seconds += time.perf_counter() - began
+            yield positions, self._checked(answer, len(positions))
+
+    def _asked_at_once(
+        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask
+    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
+        """As `_asked_in_turn`, in several threads; batches come as they are answered."""
+        assert isinstance(self._model, ParallelModel)
+        workers = self._model.workers
+        pool = ThreadPoolExecutor(workers, "auditkit-model")
+        queue = iter(batches)
+        running: dict[Future[Predictions], NDArray[np.int64]] = {}
+        try:
+            while True:
+                for positions in itertools.islice(queue, 2 * workers - len(running)):
+                    batch = [items[position] for position in positions]
+                    running[pool.submit(ask, batch)] = positions
+                if not running:
+                    return
+                began = time.perf_counter()
+                done = wait(running, return_when=FIRST_COMPLETED).done
+                self.seconds += time.perf_counter() - began
+                for future in done:
+                    positions = running.pop(future)
+                    yield positions, self._checked(future.result(), len(positions))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _checked(self, answer: Predictions, asked: int) -> Predictions:
+        if len(answer) != asked:
             raise ModelError(
-                f"{self._model.name} was asked about {len(batch)} inputs and answered "
-                f"{len(answer)}."
+                f"{self._model.name} was asked about {asked} inputs and answered {len(answer)}."
             )
         return answer
+
+
+def _batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]]:
+    """Batches of what is missing: those of all inputs that miss whole, the rest split anew."""
+    batches = list(split(np.arange(len(missing))))
+    if missing.all():
+        return batches
+    whole = [batch for batch in batches if missing[batch].all()]
+    rest = missing.copy()
+    for batch in whole:
+        rest[batch] = False
+    return [*whole, *split(np.flatnonzero(rest))]
+
+
+def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(rows), BATCH_ROWS):
+        yield rows[start : start + BATCH_ROWS]
+
+
+def _by_length(
+    tokens: Sequence[list[int]], rows: NDArray[np.int64], budget: int
+) -> Iterator[NDArray[np.int64]]:
+    for batch in batches_by_length([tokens[row] for row in rows], budget):
+        yield rows[batch]
 
 
 def content_key(value: Any) -> Hashable:
@@ -155,6 +255,27 @@ def content_key(value: Any) -> Hashable:
     raise ModelError(
         f"an input of type {type(value).__name__} cannot be asked: it has no content key."
     )
+
+
+def content_digest(key: Hashable) -> bytes:
+    """SHA-256 of a content key: equal keys, and only they, have equal digests."""
+    return hashlib.sha256(_encoded(key)).digest()
+
+
+def _encoded(value: Any) -> bytes:
+    """Type, length and content, so that no two values run together."""
+    if isinstance(value, tuple):
+        body = b"".join(map(_encoded, value))
+    elif isinstance(value, type):
+        body = f"{value.__module__}.{value.__qualname__}".encode()
+    elif isinstance(value, str):
+        body = value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, bytes):
+        body = value
+    else:  # int, float, bool, None, whose repr is exact
+        body = repr(value).encode()
+    kind = "type" if isinstance(value, type) else type(value).__name__
+    return f"{kind}:{len(body)}:".encode() + body
 
 
 def batches_by_length(tokens: Sequence[list[int]], budget: int) -> Iterator[NDArray[np.int64]]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from auditkit.config import AuditConfig, DataConfig
 from auditkit.data import Attribute, AuditData
 from auditkit.errors import ConfigError, DataError, ModelError, nearest
-from auditkit.model import Capability, Model, Predictions
+from auditkit.model import Capability, Model, Predictions, TokenModel, answer_key
 from auditkit.models import load_model
+from auditkit.prediction_store import KeptAnswers, PredictionStore
 from auditkit.sources import read_table
 from auditkit.sources.groups import read_groups
 from auditkit.sources.labels import read_labels
@@ -42,6 +43,7 @@ class Prepared:
         warnings: What the reader of the report should know about the data, as sentences.
         name: Name of the data source.
         allow_below_chance: Whether a model worse than guessing is audited all the same.
+        kept: What earlier audits left about the model; None when nothing is kept of it.
     """
 
     model: Model
@@ -51,6 +53,7 @@ class Prepared:
     warnings: tuple[str, ...]
     name: str
     allow_below_chance: bool = False
+    kept: KeptAnswers | None = None
 
 
 @runtime_checkable
@@ -61,10 +64,11 @@ class _Truncating(Protocol):
         """How many inputs are longer than `max_length` tokens."""
 
 
-def prepare(config: AuditConfig) -> Prepared:
+def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepared:
     """Read the data, load the model, and fit one to the other.
 
-    Columns are checked before the model is loaded, which takes longer.
+    Columns are checked before the model is loaded, which takes longer. What an earlier audit of
+    the same model on the same data left in the store is not looked at again.
 
     Raises:
         AuditkitError: Data or model are unusable, or do not fit; with file, column and row.
@@ -73,18 +77,19 @@ def prepare(config: AuditConfig) -> Prepared:
     _check_columns(config, table)
     notes = _Notes(list(table.notes))
     frame = _frame(config, table, notes)
-    model = load_model(config, table)
-    if not config.model.recorded:
+    model = load_model(config, table, store)
+    if not config.model.recorded and not isinstance(model, TokenModel):
         # What a callable answers, labels or probabilities, shows only with its first answer.
         model.predict([frame.inputs[frame.splits[config.data.evaluate][0]]])
     data = _with_labels(frame, model, config.data, table, notes)
     audited = data.rows(data.splits[config.data.evaluate])
     _look_at(audited, data, config.data, notes)
-    _look_at_texts(model, audited, notes)
+    kept = store.of(answer_key(model)) if store is not None else None
+    _look_at_texts(model, audited, kept, notes)
     assumptions = {**model.assumptions, **notes.assumptions}
     return Prepared(
         model, data, audited, assumptions, tuple(notes.warnings), table.name,
-        config.data.allow_below_chance,
+        config.data.allow_below_chance, kept,
     )  # fmt: skip
 
 
@@ -231,12 +236,19 @@ def _look_at_splits(audited: AuditData, data: AuditData, config: DataConfig, not
                 )
 
 
-def _look_at_texts(model: Model, audited: AuditData, notes: _Notes) -> None:
+def _look_at_texts(
+    model: Model, audited: AuditData, kept: KeptAnswers | None, notes: _Notes
+) -> None:
     empty = sum(isinstance(text, str) and not text.strip() for text in audited.inputs)
     if empty:
         notes.warnings.append(f"{empty} of {len(audited)} texts are empty.")
     if isinstance(model, _Truncating):
-        cut = model.truncated(audited.inputs)
+        topic = f"truncated {audited.digest}"
+        cut = kept.recall(topic) if kept is not None else None
+        if cut is None:
+            cut = model.truncated(audited.inputs)
+            if kept is not None:
+                kept.record(topic, cut)
         if cut:
             notes.warnings.append(
                 f"{cut} of {len(audited)} texts are longer than {model.max_length} tokens; the "
@@ -262,7 +274,18 @@ def check_answers(prepared: Prepared, predictions: Predictions) -> dict[str, str
     if prepared.audited.labels is not None and not prepared.allow_below_chance:
         _check_chance(prepared, prepared.audited.labels, predictions.labels)
     if Capability.NEW_INPUTS in prepared.model.capabilities:
-        said["repeatability"] = _check_repeats(prepared, predictions)
+        said["repeatability"] = _repeatability(prepared, predictions)
+    return said
+
+
+def _repeatability(prepared: Prepared, predictions: Predictions) -> str:
+    """What asking twice shows, or showed when this model was last audited on these rows."""
+    topic = f"repeatability {prepared.audited.digest}"
+    said: str | None = prepared.kept.recall(topic) if prepared.kept is not None else None
+    if said is None:
+        said = _check_repeats(prepared, predictions)
+        if prepared.kept is not None:
+            prepared.kept.record(topic, said)
     return said
 
 

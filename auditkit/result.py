@@ -109,12 +109,14 @@ class PredictorStatistics:
     asked: int = 0
     """Inputs the checks asked about."""
     distinct: int = 0
-    """Distinct inputs, each of which reached the model once."""
+    """Distinct inputs, each of which reached the model at most once."""
     tokens: int = 0
-    """Tokens of the distinct inputs."""
+    """Tokens the model was asked about."""
     padding: int = 0
     """Padding tokens the model computed besides."""
     batches: int = 0
+    cached: int = 0
+    """Distinct inputs answered from disk, as an earlier audit left them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,9 @@
 """The shared predictor side by side with `transformers.pipeline` on the same texts.
 
-    python benchmarks/predictor.py [--model DIR] [--rows N] [--repeats N]
+    python benchmarks/predictor.py [--model DIR] [--rows N] [--repeats N] [--workers]
+
+With --workers, one worker side by side with one per core, and with one that uses all cores inside
+each operation.
 
 Texts are shuffled SST-2 sentences from $AUDITKIT_DATA/sst2/*.csv, or random words of the same
 lengths. Without --model, a random BERT of MiniLM's size (6 layers, hidden size 384). Every arm is
@@ -11,6 +14,7 @@ machine, set OMP_NUM_THREADS=1 and read the CPU ratio: wall time is theirs as mu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import math
 import os
@@ -23,7 +27,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from auditkit.config import ModelConfig
-from auditkit.models.transformers_text import TransformersText, load_transformers
+from auditkit.cores import available_cores
+from auditkit.models.transformers_text import load_transformers
 from auditkit.predictor import SharedPredictor
 
 GOALS = {"pipeline, default": 2.5, "pipeline, batch_size=32": 1.3}
@@ -97,8 +102,9 @@ def pipeline_arms(folder: Path) -> dict[str, Arm]:
 class OurArm:
     """A fresh predictor each time, so that nothing is remembered; keeps the last one."""
 
-    def __init__(self, model: TransformersText) -> None:
-        self.model = model
+    def __init__(self, folder: Path, workers: int = 1) -> None:
+        config = ModelConfig(path=str(folder), device="cpu", workers=workers)
+        self.model = load_transformers(config, online=False)
 
     def __call__(self, texts: list[str]) -> list[str]:
         self.predictor = SharedPredictor(self.model)
@@ -106,17 +112,36 @@ class OurArm:
         return [self.model.class_names[label] for label in labels]
 
 
+class WholeMachine(OurArm):
+    """One batch at a time, each computed by all cores together."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.model.asking = contextlib.nullcontext  # type: ignore[method-assign]
+
+
+def worker_arms(folder: Path) -> dict[str, Arm]:
+    """One worker and one per core, each on one core; one worker on all cores."""
+    cores = available_cores()
+    return {
+        f"{cores} workers, 1 core each": OurArm(folder, cores),
+        f"1 worker on {cores} cores": WholeMachine(folder),
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--rows", type=int, default=1800)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", action="store_true", help="compare numbers of workers")
     options = parser.parse_args()
     texts, source = sentences(options.rows)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.model or random_model(Path(scratch), texts)
-        ours = OurArm(load_transformers(ModelConfig(path=str(folder)), online=False))
-        arms: dict[str, Arm] = {"auditkit": ours, **pipeline_arms(folder)}
+        ours = OurArm(folder)
+        others = worker_arms(folder) if options.workers else pipeline_arms(folder)
+        arms: dict[str, Arm] = {"auditkit": ours, **others}
         laps = race(arms, texts, options.repeats)
     import torch
 

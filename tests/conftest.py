@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +18,21 @@ for name in (
 ):
     os.environ[name] = "1"
 
+# No audit of a test finds the answers of another, or touches the user's.
+CACHES = tempfile.TemporaryDirectory(prefix="auditkit-tests-")
+_numbers = itertools.count()
+os.environ["AUDITKIT_CACHE"] = str(Path(CACHES.name, "shared"))
+
 WORDS = (
     "a", "the", "film", "movie", "is", "was", "good", "bad", "fine", "dull", "warm", "cold", "and",
     "but", "not", "very", "story", "plot", "actor", "ending", "music", "scene", "great", "awful",
     "funny", "sad", "quiet", "loud", "long", "short",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDITKIT_CACHE", str(Path(CACHES.name, str(next(_numbers)))))
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ LAYERS = [
         "models",
         "sources",
         "predictor",
+        "prediction_store",
+        "cores",
         "preflight",
         "store",
         "plan",
@@ -41,7 +43,7 @@ LAYERS = [
     {"api", "guess", "doctor", "demo", "progress", "testing", "verify", "signals"},
     {"cli"},
     {"__main__"},
-]
+]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "torch", "transformers", "textattack", "shap", "lime", "fairlearn", "pandas", "jinja2",

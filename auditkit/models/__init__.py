@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from auditkit.config import AuditConfig
     from auditkit.model import Model
+    from auditkit.prediction_store import PredictionStore
     from auditkit.sources.table import SourceTable
 
 
-def load_model(config: AuditConfig, table: SourceTable) -> Model:
+def load_model(
+    config: AuditConfig, table: SourceTable, store: PredictionStore | None = None
+) -> Model:
     """The configured model under audit.
 
     Args:
         config: `model` says which; `data` names the label column, from which recorded
             predictions without class names take them; `online` allows a hub model.
         table: The data, which holds the answers when there are only recorded predictions.
+        store: What earlier audits left; a model described there is loaded when it is asked.
 
     Raises:
         AuditkitError: The model cannot be loaded, or not safely.
@@ -24,7 +28,7 @@ def load_model(config: AuditConfig, table: SourceTable) -> Model:
     if config.model.path is not None:
         from auditkit.models.transformers_text import load_transformers
 
-        return load_transformers(config.model, online=config.online)
+        return load_transformers(config.model, online=config.online, store=store)
     if config.model.callable is not None:
         from auditkit.models.python_callable import load_callable
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from auditkit.config import ModelConfig
 from auditkit.errors import ConfigError, ModelError, nearest
 from auditkit.model import Capability, Predictions
+from auditkit.models.answer_key import key_of
 
 
 def load_callable(config: ModelConfig) -> CallableModel:
@@ -40,7 +41,13 @@ def load_callable(config: ModelConfig) -> CallableModel:
     if not callable(function):
         raise ModelError(f"{spec} is not a function but {type(function).__name__}.")
     names = tuple(config.class_names) if config.class_names else None
-    return CallableModel(spec, function, _source_digest(spec, module), names)
+    digest = _source_digest(spec, module)
+    key = None
+    if config.depends_on is not None:
+        digest = _with_files(spec, digest, config.depends_on)
+        settings = {"kind": "callable", "model": digest, "names": repr(names)}
+        key = key_of(settings, ("numpy", "torch", "transformers", "tokenizers", "scikit-learn"))
+    return CallableModel(spec, function, digest, names, key)
 
 
 def _import(spec: str, module_name: str) -> Any:
@@ -71,6 +78,24 @@ def _source_digest(spec: str, module: Any) -> str:
     return hashlib.sha256(spec.encode() + b"\0" + source).hexdigest()
 
 
+def _with_files(spec: str, digest: str, named: Sequence[str]) -> str:
+    """The digest of the module together with the content of files, and of folders' files."""
+    whole = hashlib.sha256(digest.encode())
+    try:
+        for path in map(Path, named):
+            if not path.exists():
+                raise ConfigError(f"model.depends_on: {path}: no such file or folder.")
+            files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+            for file in files:
+                inside = str(file.relative_to(path)) if path.is_dir() else file.name
+                with file.open("rb") as stream:
+                    content = hashlib.file_digest(stream, "sha256").hexdigest()
+                whole.update(f"{len(inside)}:{inside}:{content}\n".encode("utf-8", "replace"))
+    except OSError as error:
+        raise ModelError(f"{spec}: {error.filename} cannot be read ({error.strerror}).") from None
+    return whole.hexdigest()
+
+
 class CallableModel:
     """A function from a list of inputs to one answer each.
 
@@ -84,9 +109,11 @@ class CallableModel:
         function: Callable[[list[Any]], Any],
         digest: str,
         class_names: tuple[str, ...] | None = None,
+        answer_key: str | None = None,
     ) -> None:
         self.name = spec
         self.digest = digest
+        self.answer_key = answer_key
         self._function = function
         self._names = class_names
         self._gives_probabilities: bool | None = None
@@ -108,9 +135,16 @@ class CallableModel:
     def assumptions(self) -> dict[str, str]:
         """What the function answers, and how it is identified."""
         kind = "a probability per class" if self._gives_probabilities else "class indices"
+        if self.answer_key is not None:
+            return {
+                "model": f"{self.name} answers {kind}. Its digest covers the source file of its "
+                "module and what model.depends_on names."
+            }
         return {
             "model": f"{self.name} answers {kind}. Its digest covers the source file of its "
-            "module, not files or modules that this one loads."
+            "module, not files or modules that this one loads.",
+            "cache": "Its answers are not kept for the next audit: model.depends_on does not say "
+            "which files they depend on.",
         }
 
     def predict(self, batch: Sequence[Any]) -> Predictions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.config import ModelConfig
+from auditkit.cores import available_cores
 from auditkit.errors import ConfigError, MissingExtraError, ModelError
 from auditkit.model import Capability, Predictions
+from auditkit.models.answer_key import device_class, key_of
 from auditkit.models.model_folder import ModelFolder, inspect_folder
 from auditkit.network import settle_network
+from auditkit.prediction_store import PredictionStore
 
 UNSTATED_MAX_LENGTH = 512
 """Tokens when neither the model nor its tokenizer states a limit."""
@@ -34,12 +38,17 @@ _OFFSET_POSITIONS = frozenset(
 """Model types whose first position is the padding index + 1, so that many positions are unused."""
 
 
-def load_transformers(config: ModelConfig, *, online: bool) -> TransformersText:
-    """Load a classifier and its tokenizer without running anything that came with them.
+def load_transformers(
+    config: ModelConfig, *, online: bool, store: PredictionStore | None = None
+) -> TransformersText:
+    """A classifier and its tokenizer, loaded without running anything that came with them.
+
+    A model that is described in the store is loaded only when it is asked something.
 
     Args:
         config: `path` is a folder, or a hub id with `revision`.
         online: Whether a hub id may be downloaded.
+        store: Where an earlier audit may have left its description and answers.
 
     Raises:
         ConfigError: The folder does not exist, or a hub id is not allowed or not pinned.
@@ -49,17 +58,18 @@ def load_transformers(config: ModelConfig, *, online: bool) -> TransformersText:
     """
     settle_network(online=online)
     path = _local_folder(config, online)
-    try:
-        folder = inspect_folder(path)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    with _without_collection():
-        parts = _load_parts(folder, config.device)
-        _check_weights(parts.model, folder.path)
+    folder = _inspected(path)
     name = (
         path.resolve().name if config.revision is None else f"{config.path}@{config.revision[:7]}"
     )
-    return TransformersText(name, folder, parts, config.max_length)
+    return TransformersText(name, folder, config, store)
+
+
+def _inspected(path: Path) -> ModelFolder:
+    try:
+        return inspect_folder(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
 def _local_folder(config: ModelConfig, online: bool) -> Path:
@@ -108,11 +118,35 @@ def _without_collection() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
+    """What is loaded, and how texts are put to it."""
+
     model: Any
     tokenizer: Any
+    modules: list[Any]
+    max_length: int
+    length_note: str
+    pad: int | None
+    types: bool
 
 
-def _load_parts(folder: ModelFolder, device: str) -> _Parts:
+def _load_parts(folder: ModelFolder, config: ModelConfig) -> _Parts:
+    with _without_collection():
+        model, tokenizer = _load_libraries(folder, config.device)
+        _check_weights(model, folder.path)
+    max_length, note = _max_length(model.config, tokenizer, config.max_length)
+    _check_vocabulary(model, tokenizer, folder.path)
+    return _Parts(
+        model=model,
+        tokenizer=tokenizer,
+        modules=list(model.modules()),
+        max_length=max_length,
+        length_note=note,
+        pad=_settle_padding(model.config, tokenizer),
+        types=_needs_token_types(tokenizer, folder.path),
+    )
+
+
+def _load_libraries(folder: ModelFolder, device: str) -> tuple[Any, Any]:
     try:
         import torch
         import transformers
@@ -137,7 +171,7 @@ def _load_parts(folder: ModelFolder, device: str) -> _Parts:
         raise ModelError(f"{folder.path}: transformers cannot load it: {reason}") from error
     _check_loaded(folder.path, report)
     model.eval()
-    return _Parts(model.to(_device(torch, device)), tokenizer)
+    return model.to(_device(torch, device)), tokenizer
 
 
 @contextmanager
@@ -217,29 +251,76 @@ def _check_weights(model: Any, path: Path) -> None:
 
 
 class TransformersText:
-    """A loaded classifier; a `TokenModel` whose inputs are texts.
+    """A classifier; a `TokenModel` whose inputs are texts.
 
     Texts are tokenised with the model's special tokens, truncated at the end to `max_length`, and
     padded at the end to the longest of their batch. Padding at the end keeps absolute positions
     and causal models exact, whatever side the tokenizer would pad on.
+
+    What it says of itself is taken from the store if it is there; weights and tokenizer are then
+    loaded when the first question is asked.
     """
 
+    capabilities = frozenset({Capability.PROBABILITIES, Capability.NEW_INPUTS, Capability.TOKENS})
+
     def __init__(
-        self, name: str, folder: ModelFolder, parts: _Parts, max_length: int | None = None
+        self,
+        name: str,
+        folder: ModelFolder,
+        config: ModelConfig,
+        store: PredictionStore | None = None,
     ) -> None:
         self.name = name
         self.digest = folder.digest
-        self.capabilities = frozenset(
-            {Capability.PROBABILITIES, Capability.NEW_INPUTS, Capability.TOKENS}
-        )
-        self._model, self._tokenizer = parts.model, parts.tokenizer
-        self._modules = list(parts.model.modules())
-        self.class_names = _class_names(parts.model.config, folder.path)
-        self.max_length, length_note = _max_length(parts, max_length)
-        self._check_vocabulary(folder.path)
-        self._pad = self._settle_padding()
-        self._types = self._needs_token_types()
-        self.assumptions = self._describe(folder, length_note)
+        device = device_class(config.device)
+        self.answer_key = _answer_key(folder, config, device)
+        self.workers = (config.workers or available_cores()) if device == "cpu" else 1
+        self._folder, self._config = folder, config
+        self._loading = threading.Lock()
+        self._parts: _Parts | None = None
+        kept = store.of(self.answer_key) if store is not None else None
+        said = kept.recall("description") if kept is not None else None
+        self._described_before = said is not None
+        if said is None:
+            said = _describe(folder, self._loaded)
+            if kept is not None:
+                kept.record("description", said)
+        self.class_names: tuple[str, ...] = tuple(said["classes"])
+        self.max_length: int = said["max_length"]
+        self.assumptions: dict[str, str] = said["assumptions"]
+
+    @property
+    def _loaded(self) -> _Parts:
+        """Weights and tokenizer, loaded at the first use."""
+        with self._loading:
+            if self._parts is None:
+                folder = self._folder
+                if self._described_before and _inspected(folder.path).digest != self.digest:
+                    raise ModelError(
+                        f"{folder.path} was changed during the audit.", "Run it again."
+                    )
+                self._parts = _load_parts(folder, self._config)
+            return self._parts
+
+    @property
+    def _model(self) -> Any:
+        return self._loaded.model
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Compute each batch on one core, as long as this lasts. Does nothing on a GPU."""
+        if self._loaded.model.device.type != "cpu":
+            yield
+            return
+        import torch
+
+        before = torch.get_num_threads()
+        # Threads that begin to compute while this holds take it over.
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def predict(self, batch: Sequence[Any]) -> Predictions:
         """Answers for a batch of texts."""
@@ -250,7 +331,7 @@ class TransformersText:
         texts = _texts(inputs)
         if not texts:
             return []
-        encoded = self._tokenizer(
+        encoded = self._loaded.tokenizer(
             texts,
             truncation=True,
             max_length=self.max_length,
@@ -274,7 +355,7 @@ class TransformersText:
         ]
         if not long:
             return 0
-        encoded = self._tokenizer(long, truncation=False, verbose=False)["input_ids"]
+        encoded = self._loaded.tokenizer(long, truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > self.max_length for ids in encoded)
 
     def predict_tokens(self, batch: Sequence[list[int]]) -> Predictions:
@@ -283,7 +364,7 @@ class TransformersText:
         Raises:
             ModelError: The model is in training mode, or answers NaN or infinity.
         """
-        if self._pad is None and len(batch) > 1:
+        if self._loaded.pad is None and len(batch) > 1:
             answers = [self._logits([tokens]) for tokens in batch]
             return Predictions.from_logits(np.concatenate(answers))
         return Predictions.from_logits(self._logits(batch))
@@ -291,82 +372,96 @@ class TransformersText:
     def _logits(self, batch: Sequence[list[int]]) -> NDArray[np.float32]:
         import torch
 
-        if any(module.training for module in self._modules):
+        parts = self._loaded
+        if any(module.training for module in parts.modules):
             raise ModelError(
                 f"{self.name} is in training mode, so dropout makes its answers random.",
                 "Something called model.train() after loading; an audit must not.",
             )
         longest = max(map(len, batch))
-        ids = np.full((len(batch), longest), self._pad or 0, dtype=np.int64)
+        ids = np.full((len(batch), longest), parts.pad or 0, dtype=np.int64)
         mask = np.zeros((len(batch), longest), dtype=np.int64)
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
         arrays = {"input_ids": ids, "attention_mask": mask}
-        if self._types:
+        if parts.types:
             arrays["token_type_ids"] = np.zeros_like(ids)
-        device = self._model.device
+        device = parts.model.device
         with torch.inference_mode():
             tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-            logits = self._model(**tensors).logits
+            logits = parts.model(**tensors).logits
         answer: NDArray[np.float32] = logits.float().cpu().numpy()
         return answer
 
-    def _settle_padding(self) -> int | None:
-        """The padding token, told to the model too; None when there is none."""
-        config = self._model.config
-        pad: int | None = self._tokenizer.pad_token_id
-        if pad is None:
-            pad = config.pad_token_id
-        if config.pad_token_id is None:
-            config.pad_token_id = pad
-        return pad
 
-    def _needs_token_types(self) -> bool:
-        """Whether to pass token types, all 0 as they are for a single text."""
-        probe = self._tokenizer("a", return_token_type_ids=True)
-        wanted = "token_type_ids" in self._tokenizer.model_input_names
-        if wanted and any(probe["token_type_ids"]):
-            raise ModelError(
-                f"{self.name}: its tokenizer marks a single text with token types other than 0, "
-                "which is not supported.",
-                "Wrap the model as a callable.",
-            )
-        return wanted
+def _answer_key(folder: ModelFolder, config: ModelConfig, device: str) -> str:
+    settings = {
+        "kind": "transformers text",
+        "model": folder.digest,
+        "max_length": config.max_length,
+        "batch_tokens": config.batch_tokens,
+        "dtype": folder.dtype,
+        "device": device,
+        "backend": "torch",
+    }
+    return key_of(settings, ("torch", "transformers", "tokenizers"))
 
-    def _check_vocabulary(self, path: Path) -> None:
-        rows = self._model.get_input_embeddings().num_embeddings
-        if len(self._tokenizer) > rows:
-            raise ModelError(
-                f"{path}: the tokenizer has {len(self._tokenizer)} tokens, but the model "
-                f"embeds only {rows}.",
-                "Tokenizer and model do not belong together, or tokens were added without "
-                "model.resize_token_embeddings().",
-            )
 
-    def _describe(self, folder: ModelFolder, length_note: str) -> dict[str, str]:
-        config, tokenizer = self._model.config, self._tokenizer
-        kept = folder.dtypes == {folder.dtype}
-        said = {
-            "tokenizer": f"{type(tokenizer).__name__} from the model's folder.",
-            "max length": f"Texts are cut after {self.max_length} tokens ({length_note}).",
-            "device": f"{self._model.device}.",
-            "precision": f"{_DTYPES[folder.dtype]}, "
-            + (
-                "as saved." if kept else f"to which weights saved as {_listed(folder)} are widened."
-            ),
-            "attention": f"{config._attn_implementation}.",
-            "classes": ", ".join(f"{i} = {name}" for i, name in enumerate(self.class_names)) + ".",
-        }
-        if self._pad is None:
-            said["padding"] = "The model has no padding token, so it is asked one text at a time."
-        elif tokenizer.pad_token_id is None:
-            said["padding"] = (
-                f"The tokenizer has no padding token; the model's, {self._pad}, is used."
-            )
-        elif tokenizer.padding_side != "right":
-            said["padding"] = "Padded at the end, where it cannot move positions."
-        return said
+def _settle_padding(config: Any, tokenizer: Any) -> int | None:
+    """The padding token, told to the model too; None when there is none."""
+    pad: int | None = tokenizer.pad_token_id
+    if pad is None:
+        pad = config.pad_token_id
+    if config.pad_token_id is None:
+        config.pad_token_id = pad
+    return pad
+
+
+def _needs_token_types(tokenizer: Any, path: Path) -> bool:
+    """Whether to pass token types, all 0 as they are for a single text."""
+    probe = tokenizer("a", return_token_type_ids=True)
+    wanted = "token_type_ids" in tokenizer.model_input_names
+    if wanted and any(probe["token_type_ids"]):
+        raise ModelError(
+            f"{path}: its tokenizer marks a single text with token types other than 0, "
+            "which is not supported.",
+            "Wrap the model as a callable.",
+        )
+    return wanted
+
+
+def _check_vocabulary(model: Any, tokenizer: Any, path: Path) -> None:
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"{path}: the tokenizer has {len(tokenizer)} tokens, but the model embeds only {rows}.",
+            "Tokenizer and model do not belong together, or tokens were added without "
+            "model.resize_token_embeddings().",
+        )
+
+
+def _describe(folder: ModelFolder, parts: _Parts) -> dict[str, Any]:
+    """What can be said of the model only once it is loaded, as JSON can carry it."""
+    config, tokenizer = parts.model.config, parts.tokenizer
+    classes = _class_names(config, folder.path)
+    kept = folder.dtypes == {folder.dtype}
+    said = {
+        "tokenizer": f"{type(tokenizer).__name__} from the model's folder.",
+        "max length": f"Texts are cut after {parts.max_length} tokens ({parts.length_note}).",
+        "device": f"{parts.model.device}.",
+        "precision": f"{_DTYPES[folder.dtype]}, "
+        + ("as saved." if kept else f"to which weights saved as {_listed(folder)} are widened."),
+        "attention": f"{config._attn_implementation}.",
+        "classes": ", ".join(f"{i} = {name}" for i, name in enumerate(classes)) + ".",
+    }
+    if parts.pad is None:
+        said["padding"] = "The model has no padding token, so it is asked one text at a time."
+    elif tokenizer.pad_token_id is None:
+        said["padding"] = f"The tokenizer has no padding token; the model's, {parts.pad}, is used."
+    elif tokenizer.padding_side != "right":
+        said["padding"] = "Padded at the end, where it cannot move positions."
+    return {"classes": classes, "max_length": parts.max_length, "assumptions": said}
 
 
 def _texts(inputs: Sequence[Any]) -> list[str]:
@@ -390,8 +485,7 @@ def _class_names(config: Any, path: Path) -> tuple[str, ...]:
     return names
 
 
-def _max_length(parts: _Parts, wanted: int | None) -> tuple[int, str]:
-    config, tokenizer = parts.model.config, parts.tokenizer
+def _max_length(config: Any, tokenizer: Any, wanted: int | None) -> tuple[int, str]:
     positions = getattr(config, "max_position_embeddings", None) or 0
     if config.model_type in _OFFSET_POSITIONS:
         positions -= (config.pad_token_id or 0) + 1

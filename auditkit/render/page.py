@@ -584,6 +584,7 @@ def _cost(result: AuditResult) -> tuple[Fact, ...]:
         Fact("In the model", figures.duration(timing.model_seconds)),
         Fact("Inputs asked", figures.count(asked.asked)),
         Fact("Distinct inputs", figures.count(asked.distinct)),
+        Fact("Answered from the cache", figures.count(asked.cached)),
         Fact("Tokens", figures.count(asked.tokens)),
         Fact("Padding tokens", figures.count(asked.padding)),
         Fact("Batches", figures.count(asked.batches)),
