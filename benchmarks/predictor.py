@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from auditkit.config import ModelConfig
 from auditkit.cores import available_cores
-from auditkit.models.transformers_text import TransformersText, load_transformers
+from auditkit.models.transformers_text import load_transformers
 from auditkit.predictor import SharedPredictor
 
 GOALS = {"pipeline, default": 2.5, "pipeline, batch_size=32": 1.3}
