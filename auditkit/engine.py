@@ -111,7 +111,7 @@ def run_audit(config: AuditConfig, observer: Observer | None = None) -> AuditRes
     observer.stage("Reading the data and loading the model")
     registry = load_registry([Path(folder) for folder in config.plugins])
     prepared = prepare(config)
-    plan = make_plan(config, registry, _capabilities(prepared))
+    plan = make_plan(config, registry, capabilities_of(prepared))
     suite_digest = plan.suite.digest  # before the first prediction: limits cannot follow results
 
     observer.stage("Asking the model")
@@ -166,7 +166,8 @@ def environment() -> dict[str, str]:
     return versions
 
 
-def _capabilities(prepared: Prepared) -> frozenset[Capability]:
+def capabilities_of(prepared: Prepared) -> frozenset[Capability]:
+    """What model and data offer together."""
     offered = set(prepared.model.capabilities)
     if prepared.audited.labels is not None:
         offered.add(Capability.LABELS)
