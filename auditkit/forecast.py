@@ -36,6 +36,8 @@ Clock = Callable[[], float]
 
 TIMED_BATCHES = 12
 """Batches the model is timed on."""
+BUSY_SPREAD = 3.0
+"""Spread of the timed batches from which on the reader is told not to trust the estimate."""
 TIMED_SECONDS = 10.0
 """No further batch is timed once they have taken as long as this."""
 CHECK_ROWS = (500, 2000)
@@ -81,6 +83,8 @@ class ModelCost:
         tokenize: Seconds in the tokenizer.
         probe: Seconds of asking some rows twice, to see whether the model is deterministic.
         timed: Batches the estimate rests on.
+        spread: How many times longer a token took in slow batches than in fast ones; far above 1
+            when the machine has other things to do.
     """
 
     distinct: int
@@ -90,6 +94,7 @@ class ModelCost:
     tokenize: float
     probe: float
     timed: int
+    spread: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,10 +293,21 @@ def _cost_by_tokens(model: TokenModel, inputs: list[Any], budget: int, clock: Cl
     order = np.argsort(positions)
     timed = np.array(positions)[order]
     per_token = np.array(seconds)[order] / padded[timed]
+    spread = float(np.quantile(per_token, 0.9) / max(np.quantile(per_token, 0.1), 1e-12))
+    per_token = _without_jolts(per_token)
     total = float(np.interp(np.arange(len(batches)), timed, per_token) @ padded)
     probe = 2 * total * min(PROBED_ROWS, len(inputs)) / len(inputs)
     used = sum(map(len, tokens))
-    return ModelCost(len(inputs), used, len(batches), total, tokenize, probe, len(timed))
+    return ModelCost(len(inputs), used, len(batches), total, tokenize, probe, len(timed), spread)
+
+
+def _without_jolts(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median of each value and its neighbours: one batch that was held up says nothing."""
+    if len(values) < 3:
+        return values
+    padded = np.concatenate([values[1:2], values, values[-2:-1]])
+    smooth: NDArray[np.float64] = np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0)
+    return smooth
 
 
 def _spread(batches: int) -> list[int]:
@@ -310,17 +326,18 @@ def _cost_by_rows(model: Model, inputs: list[Any], clock: Clock) -> ModelCost:
     n = len(inputs)
     batches = math.ceil(n / BATCH_ROWS)
     model.predict(inputs[:1])  # warm-up
-    sizes, seconds, size = [], [], 4
+    sizes, seconds, size = [], [], 1
     while True:
         chosen = np.unique(np.linspace(0, n - 1, min(size, n, BATCH_ROWS)).astype(int))
         began = clock()
         model.predict([inputs[i] for i in chosen])
         seconds.append(clock() - began)
         sizes.append(len(chosen))
-        # Eight times the rows may take eight times as long.
-        if size >= min(n, BATCH_ROWS) or sum(seconds) + 8 * seconds[-1] > TIMED_SECONDS:
+        # Four times the rows may take four times as long; two sizes tell batches from rows.
+        costly = len(sizes) > 1 and sum(seconds) + 4 * seconds[-1] > TIMED_SECONDS
+        if size >= min(n, BATCH_ROWS) or costly:
             break
-        size *= 8
+        size *= 2 if size == 1 else 4
     per_batch, per_row = _line(sizes, seconds)
     probe = 2 * (per_batch + per_row * min(n, PROBED_ROWS))
     recorded = Capability.NEW_INPUTS not in model.capabilities

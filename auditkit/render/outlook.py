@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditkit.forecast import Budgeted, CheckCost, Compared, Forecast
+from auditkit.forecast import BUSY_SPREAD, Budgeted, CheckCost, Compared, Forecast
 from auditkit.render.figures import NONE, count, duration, figure, percent
 from auditkit.render.terminal import Pen
 from auditkit.resolution import ASSUMED_RATE, POWER, AttributeRows, Resolution
@@ -140,6 +140,11 @@ def _cost_notes(expected: Forecast) -> Iterator[str]:
         yield (
             f"{size}{model.batches:,} batches, timed on {model.timed}. The audited rows are asked "
             "once, before the first check."
+        )
+    if model.spread > BUSY_SPREAD:
+        yield (
+            f"This machine is busy: the same work took up to {model.spread:.0f} times as long from "
+            "one batch to the next. The times can be wrong by as much."
         )
     if any(c.total is None for c in expected.checks):
         yield "The total leaves out what is not estimated."
