@@ -154,6 +154,37 @@ def run(what: tuple[str, ...], **options: Any) -> int:
 
 
 @cli.command()
+@click.argument("what", nargs=-1, required=True, metavar="CONFIG | MODEL DATA | DATA")
+@with_model_options
+@click.option("--seed", type=int, help="Seed of every random number.")
+@click.option("--only", help="Plan only these checks: a,b")
+@click.option("--online", is_flag=True, help="Allow the network (hub model, data set or metric).")
+@click.option("--budget", help="Pick how many rows to audit in this time: 30s, 10m, 1h.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="Compare the plan with a run that has finished: its folder or result.json.",
+)
+def plan(what: tuple[str, ...], budget: str | None, against: Path | None, **options: Any) -> int:
+    """Say what an audit will cost and what it can show. Writes nothing.
+
+    The model is timed on a few batches; no check looks at its answers.
+    """
+    from auditkit.forecast import compare, forecast, parse_budget
+    from auditkit.render.outlook import comparison, outlook
+
+    seconds = parse_budget(budget) if budget else None
+    record = _read_result(against) if against else None
+    options = {**options, "out": None}
+    expected, fitted = forecast(_overridden(_configuration(what, options), options), seconds)
+    console = _stdout()
+    console.print(outlook(expected, fitted))
+    if record is not None:
+        console.print(comparison(compare(expected, record)))
+    return 0
+
+
+@cli.command()
 @click.argument("what", nargs=-1, required=True, metavar="MODEL DATA | DATA")
 @with_model_options
 @click.option(

@@ -115,6 +115,9 @@ class DataConfig(Section):
     """Column with the name of each row's split."""
     evaluate: Name = "test"
     """The split to audit, when there is a split column."""
+    sample: int | None = Field(None, ge=1)
+    """Audit this many rows of it, drawn by `seed` in proportion to class and groups; groups that
+    are small are kept whole where possible. By default all. `auditkit plan --budget` picks one."""
     cluster: Name | None = None
     """Column whose equal values mark rows that belong together (one person, one document)."""
     id: Name | None = None

@@ -156,7 +156,7 @@ def _audited(
     # Before the model is asked anything, so that no limit can follow a result.
     suite_digest = make_plan(config, registry, frozenset(Capability)).suite.digest
     prepared = prepare(config, cache)
-    plan = make_plan(config, registry, _capabilities(prepared))
+    plan = make_plan(config, registry, capabilities_of(prepared))
 
     predictor = SharedPredictor(
         prepared.model,
@@ -316,7 +316,8 @@ def _guide(check: Check) -> Guide:
     return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
 
 
-def _capabilities(prepared: Prepared) -> frozenset[Capability]:
+def capabilities_of(prepared: Prepared) -> frozenset[Capability]:
+    """What model and data offer together."""
     offered = set(prepared.model.capabilities)
     if prepared.audited.labels is not None:
         offered.add(Capability.LABELS)

@@ -15,6 +15,7 @@ from auditkit.errors import ConfigError, DataError, ModelError, nearest
 from auditkit.model import Capability, Model, Predictions, TokenModel, answer_key
 from auditkit.models import load_model
 from auditkit.prediction_store import KeptAnswers, PredictionStore
+from auditkit.sampling import draw
 from auditkit.sources import read_table
 from auditkit.sources.groups import read_groups
 from auditkit.sources.labels import read_labels
@@ -82,7 +83,7 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
         # What a callable answers, labels or probabilities, shows only with its first answer.
         model.predict([frame.inputs[frame.splits[config.data.evaluate][0]]])
     data = _with_labels(frame, model, config.data, table, notes)
-    audited = data.rows(data.splits[config.data.evaluate])
+    audited = _audited(config, data, notes)
     _look_at(audited, data, config.data, notes)
     kept = store.of(answer_key(model)) if store is not None else None
     _look_at_texts(model, audited, kept, notes)
@@ -91,6 +92,16 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
         model, data, audited, assumptions, tuple(notes.warnings), table.name,
         config.data.allow_below_chance, kept,
     )  # fmt: skip
+
+
+def _audited(config: AuditConfig, data: AuditData, notes: _Notes) -> AuditData:
+    """The rows of the audited split, or the sample of them that the configuration asks for."""
+    audited = data.rows(data.splits[config.data.evaluate])
+    if config.data.sample is None:
+        return audited
+    sample = draw(audited, config.data.sample, config.seed)
+    notes.assumptions["sample"] = sample.note
+    return audited.rows(sample.rows)
 
 
 class _Notes:

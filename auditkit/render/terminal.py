@@ -56,7 +56,7 @@ class Summary:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
         """Lay out for the width and the encoding of the console."""
-        pen = _Pen(self.ci_log, options.encoding)
+        pen = Pen(self.ci_log, options.encoding)
         shown = families(self.seen.rows[:ROWS])
         if options.max_width < _NARROW:
             yield from _lines(shown, pen)
@@ -68,7 +68,7 @@ class Summary:
         yield pen.write("")
         yield from self._verdict(pen)
 
-    def _verdict(self, pen: _Pen) -> Iterator[Text]:
+    def _verdict(self, pen: Pen) -> Iterator[Text]:
         from rich.text import Text
 
         head = self.seen.headline
@@ -79,21 +79,24 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pen:
+class Pen:
     """Turns text from outside into text that is safe on this console."""
 
     ci_log: bool
     encoding: str
 
     def write(self, text: str, style: str = "", longest: int = 300) -> Text:
+        """One line of styled text."""
         from rich.text import Text
 
         return Text(self.safe(text, longest), style=style)
 
     def outcome(self, mark: Mark) -> Text:
+        """An outcome in its colour."""
         return self.write(f"{mark.symbol} {mark.word}", _STYLES[mark.name])
 
     def safe(self, text: str, longest: int = 300) -> str:
+        """The text with nothing in it that this console cannot show or would obey."""
         shown = plain(text, longest)
         if not self.encoding.lower().startswith("utf"):
             for symbol, letters in _ASCII.items():
@@ -102,7 +105,7 @@ class _Pen:
         return inert_for_ci_log(shown) if self.ci_log else shown
 
 
-def _table(shown: tuple[Family, ...], pen: _Pen) -> Table:
+def _table(shown: tuple[Family, ...], pen: Pen) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -126,7 +129,7 @@ def _table(shown: tuple[Family, ...], pen: _Pen) -> Table:
     return table
 
 
-def _lines(shown: tuple[Family, ...], pen: _Pen) -> Iterator[Text]:
+def _lines(shown: tuple[Family, ...], pen: Pen) -> Iterator[Text]:
     """For a narrow console: two lines a finding, wrapped rather than cut."""
     from rich.text import Text
 

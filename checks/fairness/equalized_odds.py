@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.disparity import GroupParams, gap_measurements
+from auditkit.metrics.rates import MetricName
 from auditkit.model import Capability
 
 
@@ -45,7 +46,7 @@ def equalized_odds(context: Context, params: GroupParams) -> Iterator[Measuremen
     References:
         Hardt, Price & Srebro 2016, Equality of opportunity in supervised learning.
     """
-    rates = {
+    rates: dict[MetricName, str] = {
         "true_positive_rate": "true positive rate",
         "false_positive_rate": "false positive rate",
     }
