@@ -106,7 +106,7 @@ class _Counted:
 def attribute_rows(data: AuditData) -> tuple[AttributeRows, ...]:
     """The groups of every sensitive attribute and every two crossed, with their classes."""
     found = []
-    for attribute in data.attributes():
+    for attribute in chosen_attributes(data, GroupParams()):
         classes = {} if data.labels is None else _by_class(attribute, data)
         groups = tuple(
             GroupRows(level, int(n), {name: int(counts[i]) for name, counts in classes.items()})
