@@ -394,7 +394,7 @@ def _overridden(config: AuditConfig, options: dict[str, Any]) -> AuditConfig:
             raise ConfigError("--only names no check.", "List them with: auditkit checks")
     if options["online"]:
         update["online"] = True
-    if options["no_cache"]:
+    if options.get("no_cache"):
         update["cache"] = config.cache.model_copy(update={"enabled": False})
     return config.model_copy(update=update)
 
