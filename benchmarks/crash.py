@@ -99,6 +99,8 @@ class Ground:
             said = os.open(f"{out}.said.{os.getpid()}", os.O_WRONLY | os.O_CREAT, 0o644)
             os.dup2(said, 1)
             os.dup2(said, 2)
+            # A shell's background job ignores SIGINT, and so would this child.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             before()
             code = auditkit_main(["run", str(self.config), "--out", str(out)])
             sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -457,10 +458,17 @@ def command_line(bench: Bench) -> list[str]:
     return [sys.executable, "-m", "auditkit", "run", str(bench.folder / "auditkit.toml")]
 
 
+def _as_in_front() -> None:
+    """A shell's background job ignores SIGINT, and so would whatever it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_keeps_what_is_finished_and_says_how_to_go_on(bench, name, code):
     bench.write_check(2, body=f"import os, signal; os.kill(os.getpid(), signal.{name})")
-    done = subprocess.run(command_line(bench), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command_line(bench), capture_output=True, text=True, check=False, preexec_fn=_as_in_front
+    )
     assert done.returncode == code, done.stderr
     assert f"stopped by {name}; 2 finished checks are kept" in done.stderr
     assert "Run the same command again" in done.stderr
