@@ -102,7 +102,7 @@ def pipeline_arms(folder: Path) -> dict[str, Arm]:
 class OurArm:
     """A fresh predictor each time, so that nothing is remembered; keeps the last one."""
 
-    def __init__(self, folder: Path, workers: int = 1) -> None:
+    def __init__(self, folder: Path, workers: int | None = None) -> None:
         config = ModelConfig(path=str(folder), device="cpu", workers=workers)
         self.model = load_transformers(config, online=False)
 
@@ -139,7 +139,7 @@ def main() -> int:
     texts, source = sentences(options.rows)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.model or random_model(Path(scratch), texts)
-        ours = OurArm(folder)
+        ours = OurArm(folder, 1 if options.workers else None)
         others = worker_arms(folder) if options.workers else pipeline_arms(folder)
         arms: dict[str, Arm] = {"auditkit": ours, **others}
         laps = race(arms, texts, options.repeats)
