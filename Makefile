@@ -22,6 +22,8 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/gate_error.py
 	$(BIN)/python benchmarks/crash.py
+	$(BIN)/python benchmarks/rerun.py
+	$(BIN)/python benchmarks/memory.py
 
 # Rewrites what is generated from the code: docs/checks.md, the JSON schemas, the README's table.
 docs: $(VENV)/ready

@@ -6,7 +6,7 @@
     audit.passed, audit.exit_code
     audit.save("audit")
 
-Importing this package loads nothing heavy; `run` does when it is called.
+Importing this package loads nothing heavy; `run` and `mitigate` do when they are called.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from auditkit.api import Audit, run
+    from auditkit.closed_loop import mitigate
 
-__all__ = ["Audit", "__version__", "run"]
+__all__ = ["Audit", "__version__", "mitigate", "run"]
 
 __version__ = "0.1.0"
 
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> object:
         from auditkit import api
 
         return getattr(api, name)
+    if name == "mitigate":
+        from auditkit.closed_loop import mitigate
+
+        return mitigate
     raise AttributeError(f"module 'auditkit' has no attribute {name!r}")

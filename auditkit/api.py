@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from auditkit.config import AuditConfig, load_config, parse_config
-from auditkit.engine import Observer, run_audit
+from auditkit.engine import run_audit
 from auditkit.finding import Finding
+from auditkit.observer import Observer
 from auditkit.render import FORMATS, render
 from auditkit.result import AuditResult
 from auditkit.run_store import RESULT_NAME, RunStore

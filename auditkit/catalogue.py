@@ -1,4 +1,7 @@
-"""The check reference and the JSON schemas, generated from the code; `--check` fails when stale."""
+"""The reference of checks and remedies and the JSON schemas, generated from the code.
+
+With `--check` nothing is written, and what is stale is named.
+"""
 
 from __future__ import annotations
 
@@ -17,44 +20,79 @@ from auditkit.check import HEADINGS, Check, Limit
 from auditkit.config import AuditConfig
 from auditkit.judge import number
 from auditkit.registry import Registry, load_registry
+from auditkit.remedy import HEADINGS as REMEDY_HEADINGS
+from auditkit.remedy import Remedy
 
 
 def listing(registry: Registry) -> str:
-    """One line per check."""
-    width = max((len(check_id) for check_id in registry.checks), default=0)
-    return "\n".join(f"{c.id:<{width}}  {c.title}" for c in registry.checks.values())
+    """One line per check, then one per remedy."""
+    width = max((len(id) for id in (*registry.checks, *registry.remedies)), default=0)
+    lines = [f"{c.id:<{width}}  {c.title}" for c in registry.checks.values()]
+    if registry.remedies:
+        lines += ["", "Remedies, for auditkit mitigate CONFIG --remedy ID"]
+        lines += [f"{r.id:<{width}}  {r.title}" for r in registry.remedies.values()]
+    return "\n".join(lines)
 
 
-def explain(check: Check) -> str:
-    """Everything about one check, as plain text."""
-    parts = check.sections
-    lines = [check.id, check.title, "", parts[""], ""]
-    for heading in HEADINGS:
+def explain(entry: Check | Remedy) -> str:
+    """Everything about one check or remedy, as plain text."""
+    parts = entry.sections
+    lines = [entry.id, entry.title, "", parts[""], ""]
+    for heading in _headings(entry):
         if heading in parts:
             lines += [heading, *(f"  {line}" for line in parts[heading].splitlines()), ""]
-    lines += ["Limits", *(f"  {line}" for line in _limit_lines(check)), ""]
-    lines += ["Parameters", *(f"  {line}" for line in _param_lines(check)), ""]
-    needs = ", ".join(sorted(check.needs)) or "predictions only"
-    lines.append(f"Severity {check.severity}. Needs: {needs}.")
+    if isinstance(entry, Check):
+        lines += ["Limits", *(f"  {line}" for line in _limit_lines(entry)), ""]
+    lines += ["Parameters", *(f"  {line}" for line in _param_lines(entry)), ""]
+    needs = ", ".join(sorted(entry.needs))
+    if isinstance(entry, Check):
+        lines.append(f"Severity {entry.severity}. Needs: {needs or 'predictions only'}.")
+    else:
+        lines.append(f"Meant for: {', '.join(entry.improves)}. Needs: transformers model, {needs}.")
     return "\n".join(lines)
 
 
 def reference(registry: Registry) -> str:
-    """The reference of all checks, as Markdown."""
+    """The reference of all checks and remedies, as Markdown."""
     lines = [
         "# Checks", "",
         "Generated from the checks' docstrings by `python -m auditkit.catalogue`.", "",
     ]  # fmt: skip
     for check in registry.checks.values():
-        parts = check.sections
         lines += [f"## {check.id}", "", f"*{check.title}.* Severity: {check.severity}.", ""]
-        lines += [parts[""], ""]
-        for heading in HEADINGS:
-            if heading in parts:
-                lines += [f"**{heading}.** {' '.join(parts[heading].split())}", ""]
+        lines += _prose(check)
         lines += [*(f"- Limit {line}" for line in _limit_lines(check))]
         lines += [*(f"- Parameter {line}" for line in _param_lines(check)), ""]
+    if registry.remedies:
+        lines += ["# Remedies", "", "For `auditkit mitigate CONFIG --remedy ID`.", ""]
+    for remedy in registry.remedies.values():
+        meant = ", ".join(f"`{name}`" for name in remedy.improves)
+        lines += [f"## {remedy.id}", "", f"*{remedy.title}.* Meant for: {meant}.", ""]
+        lines += _prose(remedy)
+        lines += [*(f"- Parameter {line}" for line in _param_lines(remedy)), ""]
     return "\n".join(lines)
+
+
+def _prose(entry: Check | Remedy) -> list[str]:
+    parts = entry.sections
+    lines = [parts[""], ""]
+    for heading in _headings(entry):
+        if heading in parts:
+            lines += [f"**{heading}.** {' '.join(parts[heading].split())}", ""]
+    return lines
+
+
+def _headings(entry: Check | Remedy) -> tuple[str, ...]:
+    return HEADINGS if isinstance(entry, Check) else REMEDY_HEADINGS
+
+
+def remedy_table(registry: Registry) -> str:
+    """The remedies as a Markdown table, for the README."""
+    rows = ["| remedy | what it does | meant for |", "|---|---|---|"]
+    for remedy in registry.remedies.values():
+        meant = ", ".join(f"`{name}`" for name in remedy.improves)
+        rows.append(f"| `{remedy.id}` | {remedy.title} | {meant} |")
+    return "\n".join(rows)
 
 
 def readme_table(registry: Registry) -> str:
@@ -71,8 +109,6 @@ def readme_table(registry: Registry) -> str:
 
 def config_schema(registry: Registry) -> dict[str, Any]:
     """JSON schema of `auditkit.toml`, with the known checks, limits and parameters spelled out."""
-    from pydantic import TypeAdapter
-
     schema = AuditConfig.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "auditkit.toml"
@@ -90,18 +126,30 @@ def config_schema(registry: Registry) -> dict[str, Any]:
             }
             for limit in check.limits
         }
-        params = TypeAdapter(check.params).json_schema()
-        params["additionalProperties"] = False
         known[check.id] = {
             "description": check.title,
             "allOf": [general],
             "properties": {
                 "limits": {"type": "object", "properties": limits, "additionalProperties": False},
-                "params": params,
+                "params": _params_schema(check),
             },
         }
     schema["properties"]["checks"]["properties"] = known
+    schema["properties"]["remedies"]["properties"] = {
+        remedy.id: {
+            "description": remedy.title,
+            "allOf": [{"$ref": "#/$defs/RemedyConfig"}],
+            "properties": {"params": _params_schema(remedy)},
+        }
+        for remedy in registry.remedies.values()
+    }
     return schema
+
+
+def _params_schema(entry: Check | Remedy) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    return {**TypeAdapter(entry.params).json_schema(), "additionalProperties": False}
 
 
 def result_schema() -> dict[str, Any]:
@@ -122,7 +170,8 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
     yield root / "auditkit" / "config.schema.json", _json(config_schema(registry))
     yield root / "auditkit" / "result.schema.json", _json(result_schema())
     readme = root / "README.md"
-    yield readme, _between(readme.read_text(encoding="utf-8"), "checks", readme_table(registry))
+    text = _between(readme.read_text(encoding="utf-8"), "checks", readme_table(registry))
+    yield readme, _between(text, "remedies", remedy_table(registry))
 
 
 def main() -> int:
@@ -167,9 +216,9 @@ def _limit_lines(check: Check) -> list[str]:
     return lines
 
 
-def _param_lines(check: Check) -> list[str]:
-    docs = _field_docs(check.params)
-    defaults = dataclasses.asdict(check.params())
+def _param_lines(entry: Check | Remedy) -> list[str]:
+    docs = _field_docs(entry.params)
+    defaults = dataclasses.asdict(entry.params())
     return [
         f"{name} = {json.dumps(value)}" + (f": {docs[name]}" if name in docs else "")
         for name, value in defaults.items()

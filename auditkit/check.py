@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from auditkit.data import AuditData
 from auditkit.finding import Measurement, Severity
 from auditkit.model import Capability, Predictions
+from auditkit.resources import Resource
 
 HEADINGS = (
     "What it measures",
@@ -87,6 +88,39 @@ class Predictor(Protocol):
         """Answers for the inputs, in their order; each distinct input reaches the model once."""
 
 
+class Kept(Protocol):
+    """Finished parts of one check, from which a run that was cut off goes on.
+
+    Parts of the same check on the same inputs only: when anything a measurement depends on has
+    changed, nothing is found.
+    """
+
+    def get(self, name: str) -> Any | None:
+        """What was put under this name; None when there is nothing."""
+
+    def put(self, name: str, content: Any) -> None:
+        """Keep a part, as JSON values. It is on the disk when this returns.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+
+
+class KeptInMemory:
+    """Parts of a check in a run that writes nothing."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+
+    def get(self, name: str) -> Any | None:
+        """What was put under this name."""
+        return self._parts.get(name)
+
+    def put(self, name: str, content: Any) -> None:
+        """Keep a part until the process ends."""
+        self._parts[name] = content
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything a check may use.
@@ -98,6 +132,7 @@ class Context:
         confidence: The levels for bounds.
         rng: Random numbers of this check alone; the same seed gives the same stream.
         advance: Report that a share (0..1) of the check is done.
+        kept: Finished parts of a long check.
     """
 
     predictor: Predictor
@@ -106,9 +141,16 @@ class Context:
     confidence: Confidence
     rng: np.random.Generator
     advance: Callable[[float], None]
+    kept: Kept = field(default_factory=KeptInMemory)
 
 
 Measure = Callable[[Context, Any], Iterable[Measurement]]
+Needed = Callable[[Any], Iterable[Resource]]
+
+
+def no_resources(_: Any) -> Iterable[Resource]:
+    """What most checks read besides model and data."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +177,8 @@ class Check:
     module: str
     extras: tuple[str, ...] = ()
     """Importable packages the check needs beyond the core's."""
+    resources: Needed = no_resources
+    """From the parameters to the files the check reads that do not come with auditkit."""
 
     @property
     def family(self) -> str:
@@ -144,16 +188,21 @@ class Check:
     @property
     def sections(self) -> dict[str, str]:
         """The docstring's parts by heading; the text before the first heading under ""."""
-        parts: dict[str, list[str]] = {"": []}
-        current = ""
-        for line in inspect.cleandoc(self.doc).splitlines():
-            heading = line.rstrip().removesuffix(":")
-            if heading in HEADINGS and not line.startswith(" "):
-                current = heading
-                parts[current] = []
-            else:
-                parts[current].append(line.strip())
-        return {name: "\n".join(lines).strip() for name, lines in parts.items()}
+        return docstring_sections(self.doc, HEADINGS)
+
+
+def docstring_sections(doc: str, headings: Sequence[str]) -> dict[str, str]:
+    """The parts of a docstring by heading; the text before the first heading under ""."""
+    parts: dict[str, list[str]] = {"": []}
+    current = ""
+    for line in inspect.cleandoc(doc).splitlines():
+        heading = line.rstrip().removesuffix(":")
+        if heading in headings and not line.startswith(" "):
+            current = heading
+            parts[current] = []
+        else:
+            parts[current].append(line.strip())
+    return {name: "\n".join(lines).strip() for name, lines in parts.items()}
 
 
 def check(  # noqa: PLR0913 - these are the fields of a check, each given by name
@@ -165,6 +214,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
     params: type[Any] = NoParams,
     limits: tuple[Limit, ...],
     extras: tuple[str, ...] = (),
+    resources: Needed = no_resources,
 ) -> Callable[[Measure], Check]:
     """Turn a measuring function into a `Check`. Registers nothing, and needs no base class.
 
@@ -191,6 +241,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
             doc=measure.__doc__,
             module=measure.__module__,
             extras=extras,
+            resources=resources,
         )
 
     return wrap

@@ -156,32 +156,108 @@ def run(what: tuple[str, ...], **options: Any) -> int:
 @cli.command()
 @click.argument("what", nargs=-1, required=True, metavar="CONFIG | MODEL DATA | DATA")
 @with_model_options
+@click.option("--out", help="Run directory whose finished checks count; as for `auditkit run`.")
 @click.option("--seed", type=int, help="Seed of every random number.")
 @click.option("--only", help="Plan only these checks: a,b")
+@click.option("--fresh", is_flag=True, help="Plan to measure everything anew.")
 @click.option("--online", is_flag=True, help="Allow the network (hub model, data set or metric).")
+@click.option("--no-cache", is_flag=True, help="Plan to ask the model everything again.")
 @click.option("--budget", help="Pick how many rows to audit in this time: 30s, 10m, 1h.")
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
-    help="Compare the plan with a run that has finished: its folder or result.json.",
+    help="Plan a run that has finished as if it had not, and compare: its folder or result.json.",
 )
-def plan(what: tuple[str, ...], budget: str | None, against: Path | None, **options: Any) -> int:
+@click.option("--format", "format_name", default="text", show_default=True, help="text or json.")
+def plan(
+    what: tuple[str, ...],
+    budget: str | None,
+    against: Path | None,
+    format_name: str,
+    **options: Any,
+) -> int:
     """Say what an audit will cost and what it can show. Writes nothing.
 
-    The model is timed on a few batches; no check looks at its answers.
+    The model is timed on a few batches, unless the cache answers for it; no check looks at its
+    answers. What the run directory holds already, and what the cache answers, costs nothing.
     """
-    from auditkit.forecast import compare, forecast, parse_budget
+    from auditkit.forecast import forecast
+    from auditkit.forecast.budget import parse_budget
+    from auditkit.forecast.comparison import compare
     from auditkit.render.outlook import comparison, outlook
+    from auditkit.render.outlook_json import outlook_json
 
+    if format_name not in {"text", "json"}:
+        raise ConfigError(f"--format {format_name!r}: a plan is text or json.")
     seconds = parse_budget(budget) if budget else None
     record = _read_result(against) if against else None
-    options = {**options, "out": None}
-    expected, fitted = forecast(_overridden(_configuration(what, options), options), seconds)
+    if record is not None:
+        options["fresh"] = True
+        options["no_cache"] = options["no_cache"] or not record.timing.asking.cached
+    config = _overridden(_configuration(what, options), options)
+    expected, fitted = forecast(config, seconds, fresh=options["fresh"])
+    compared = None if record is None else compare(expected, record)
+    if format_name == "json":
+        click.echo(outlook_json(expected, fitted, compared))
+        return 0
     console = _stdout()
     console.print(outlook(expected, fitted))
-    if record is not None:
-        console.print(comparison(compare(expected, record)))
+    if compared is not None:
+        console.print(comparison(compared))
     return 0
+
+
+@cli.command("mitigate")
+@click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG")
+@click.option("--remedy", "remedies", multiple=True, required=True, help="Id of a remedy.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for models, audits and the comparison; by default mitigation beside the run "
+    "directory.",
+)
+@click.option(
+    "--allow-same-attack",
+    is_flag=True,
+    help="Judge by the attack that was trained against, all the same.",
+)
+@click.option("--seed", type=int, help="Seed of every random number.")
+def mitigate_command(
+    config: Path,
+    remedies: tuple[str, ...],
+    out: Path | None,
+    allow_same_attack: bool,
+    seed: int | None,
+) -> int:
+    """Repair a model by retraining, audit it again, and compare.
+
+    \b
+    auditkit mitigate auditkit.toml --remedy robustness.embedding-pgd
+    auditkit checks                     lists the remedies
+
+    The rows to train on come from [training] and must not be audited. Every repaired model is a
+    folder that transformers loads. A mitigation that was cut off goes on where it stopped: run the
+    same command again. The exit code is that of the gate for the repaired model; with several
+    remedies 0 if one of them passes, else that of the first.
+    """
+    from auditkit.closed_loop import PAGE_NAME, mitigate
+    from auditkit.config import load_config
+    from auditkit.progress import TerminalProgress
+    from auditkit.render.mitigation_terminal import summary
+    from auditkit.signals import stopping_cleanly
+
+    settings = _overridden(load_config(config), {"out": None, "only": None, "seed": seed,
+                                                 "online": False})  # fmt: skip
+    folder = out or Path(settings.report.directory).parent / "mitigation"
+    kept = f"what was finished is kept in {folder}"
+    with stopping_cleanly(folder, kept), TerminalProgress(_stderr()) as progress:
+        record = mitigate(
+            settings, remedies, progress, out=folder, allow_same_attack=allow_same_attack
+        )
+    console = _stdout()
+    console.print(summary(record))
+    console.print(f"report: {folder / PAGE_NAME}", markup=False, highlight=False, soft_wrap=True)
+    return record.exit_code
 
 
 @cli.command()
@@ -275,12 +351,12 @@ def verify(folder: Path) -> int:
     "--plugins", multiple=True, type=click.Path(path_type=Path), help="Folder with own checks."
 )
 def checks(check_id: str | None, plugins: tuple[Path, ...]) -> int:
-    """List the checks, or explain one."""
+    """List the checks and remedies, or explain one."""
     from auditkit.catalogue import explain, listing
     from auditkit.registry import load_registry
 
     registry = load_registry(plugins)
-    click.echo(explain(registry.get(check_id)) if check_id else listing(registry))
+    click.echo(explain(registry.find(check_id)) if check_id else listing(registry))
     for broken in registry.broken:
         _complain(f"plug-in {broken.source}: {broken.error}")
     return EXIT_USAGE if registry.broken else 0
@@ -327,6 +403,28 @@ def cache(clear: bool, directory: Path | None) -> int:
     click.echo(f"models  {held.models}")
     click.echo(f"rows    {held.rows}")
     return 0
+
+
+@cli.command()
+@click.option("--online", is_flag=True, help="Fetch what is missing and has a known digest.")
+def resources(online: bool) -> int:
+    """List the files that some checks and attacks need, what needs them, and where they go."""
+    from auditkit.fetching import described, fetch, listed
+    from auditkit.registry import load_registry
+    from auditkit.resources import resource_folder
+
+    folder, registry, code = resource_folder(), load_registry(), 0
+    for item in listed(registry, folder) if online else ():
+        if item.state == "missing" and item.resource.url:
+            try:
+                click.echo(f"fetched {fetch(item.resource, folder)}")
+            except AuditkitError as error:
+                _complain(error.message, error.hint)
+                code = EXIT_USAGE
+    click.echo(f"{folder}  ($AUDITKIT_RESOURCES names another folder)")
+    for item in listed(registry, folder):
+        click.echo(f"\n{described(item, folder)}")
+    return code
 
 
 def _configuration(what: tuple[str, ...], options: dict[str, Any]) -> AuditConfig:

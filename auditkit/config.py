@@ -58,6 +58,10 @@ class ModelConfig(Section):
     there are none. Its answers are kept for the next audit only if this is said."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the model runs; auto takes a GPU when there is one."""
+    backend: Literal["torch", "onnx"] = "torch"
+    """What computes a transformers model. onnx is ONNX Runtime on the CPU, in float32 like torch.
+    At the start both answer some of the data's texts; a difference that rounding does not explain
+    stops the audit. It is faster on short texts, and asks a known model without loading torch."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> ModelConfig:
@@ -70,12 +74,23 @@ class ModelConfig(Section):
             )
         if self.depends_on is not None and self.callable is None:
             raise ValueError("depends_on is for a callable; the other kinds say it themselves")
+        if self.backend == "onnx" and self.path is None:
+            raise ValueError('backend = "onnx" is for a transformers model')
+        if self.backend == "onnx" and self.device not in {"auto", "cpu"}:
+            raise ValueError(f'backend = "onnx" is for the CPU, not for device = "{self.device}"')
         return self
 
     @property
     def recorded(self) -> bool:
         """True when there is no model, only columns of predictions."""
         return self.path is None and self.callable is None
+
+
+def _refuse_address(path: str | None) -> None:
+    if path is not None and "://" in path:
+        raise ValueError(
+            f"{path} is an address, and nothing is fetched; download the file and name that"
+        )
 
 
 class JoinConfig(Section):
@@ -130,10 +145,7 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
         for path in (self.path, self.join.path if self.join else None):
-            if path is not None and "://" in path:
-                raise ValueError(
-                    f"{path} is an address, and nothing is fetched; download the file and name that"
-                )
+            _refuse_address(path)
         if (self.path is None) == (self.dataset is None):
             raise ValueError("name exactly one of: path (a file) or dataset (a hub data set)")
         if self.split is None and "evaluate" in self.model_fields_set:
@@ -156,6 +168,35 @@ class CheckConfig(Section):
     """Limit by name; false reports the measurement without gating it."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Parameters of the check, see `auditkit checks ID`."""
+
+
+class TrainingConfig(Section):
+    """The rows that `auditkit mitigate` may train on. None of them may be audited."""
+
+    path: Name | None = None
+    """A file with the columns of the data file; by default the data file itself, whose split column
+    then tells the rows apart."""
+    split: Name = "train"
+    """The split to train on, where there is a split column."""
+    validation: Name | None = None
+    """The split to choose by; by default "validation" if there is one, else rows are held out."""
+    hold_out: float = Field(default=0.1, gt=0.0, lt=1.0)
+    """Share of the training rows held out to choose by, where there is no split for that."""
+
+    @model_validator(mode="after")
+    def _local(self) -> TrainingConfig:
+        _refuse_address(self.path)
+        return self
+
+
+class RemedyConfig(Section):
+    """Settings of one remedy."""
+
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the remedy, see `auditkit checks ID`."""
+    choices: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """Values of parameters to choose among: each combination is trained, and the validation rows
+    decide."""
 
 
 class Waiver(Section):
@@ -216,7 +257,11 @@ class AuditConfig(Section):
     only: Annotated[list[Name], Field(min_length=1)] | None = None
     """Run only these checks; by default every check that the model and the data allow."""
     plugins: list[Name] = Field(default_factory=list)
-    """Folders with checks of your own. Their code is run."""
+    """Folders with checks and remedies of your own. Their code is run."""
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """The rows that `auditkit mitigate` may train on."""
+    remedies: dict[str, RemedyConfig] = Field(default_factory=dict)
+    """Settings per remedy id."""
     policy: Policy = Field(default_factory=Policy)
     """What blocks a release."""
     report: ReportConfig = Field(default_factory=ReportConfig)
@@ -241,6 +286,16 @@ def load_config(path: Path) -> AuditConfig:
     table = _read_toml(path)
     config = parse_config(table, source=str(path))
     return _resolve_paths(config, path.resolve().parent)
+
+
+def names_file(name: str, value: object) -> bool:
+    """Whether a parameter of a check is a path: its name ends in `_file`, and it is not empty."""
+    return name.endswith("_file") and isinstance(value, str) and value != ""
+
+
+def names_folder(name: str, value: object) -> bool:
+    """As `names_file`, for names that end in `_folder`."""
+    return name.endswith("_folder") and isinstance(value, str) and value != ""
 
 
 def load_policy(path: Path) -> Policy:
@@ -368,8 +423,24 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
     cache = config.cache
     if cache.directory is not None:
         cache = cache.model_copy(update={"directory": anchored(cache.directory)})
+    training = config.training
+    if training.path is not None:
+        training = training.model_copy(update={"path": anchored(training.path)})
     directory = config.report.model_copy(update={"directory": anchored(config.report.directory)})
     plugins = [anchored(plugin) for plugin in config.plugins]
+    checks = {
+        name: check.model_copy(
+            update={
+                "params": {
+                    key: anchored(value)
+                    if names_file(key, value) or names_folder(key, value)
+                    else value
+                    for key, value in check.params.items()
+                }
+            }
+        )
+        for name, check in config.checks.items()
+    }
     return config.model_copy(
         update={
             "model": model,
@@ -377,5 +448,7 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
             "report": directory,
             "plugins": plugins,
             "cache": cache,
+            "training": training,
+            "checks": checks,
         }
     )

@@ -14,6 +14,12 @@ MISSING = -1
 """Code of a row whose group is not known."""
 
 
+def unit_id(text: str) -> str:
+    """What a text is called in `Measurement.units`: 16 hex digits of the predictor's own digest."""
+    body = text.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(b"str:%d:" % len(body) + body).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribute:
     """A sensitive attribute of n rows.

@@ -8,7 +8,9 @@ import platform
 import sys
 from dataclasses import dataclass
 
+from auditkit.check import Check
 from auditkit.registry import load_registry
+from auditkit.remedy import Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,14 @@ FLOORS = (
     Floor("torch", "2.10", "transformers models", "CVE-2026-24747, CVE-2025-32434"),
     Floor("transformers", "4.57", "transformers models"),
     Floor("safetensors", "0.4.5", "transformers models"),
+    Floor("accelerate", "1.1", "remedies"),
+    Floor("peft", "0.14", "remedies with lora_rank"),
     Floor("evaluate", "0.4.3", "metrics of Hugging Face evaluate"),
     Floor("datasets", "3.0", "hub data sets"),
+    Floor("textattack", "0.3.11", "adversarial attacks"),
+    Floor("greenlet", "3.0", "adversarial attacks"),
+    Floor("onnx", "1.17", 'model.backend = "onnx"'),
+    Floor("onnxruntime", "1.20", 'model.backend = "onnx"'),
 )
 UNSAFE_TRANSFORMERS = ("4.56", "5.3")
 """Releases from the first to before the second run remote code unasked (CVE-2026-4372)."""
@@ -48,7 +56,7 @@ class Diagnosis:
 
 
 def diagnose() -> list[Diagnosis]:
-    """Python, packages against their floors, the device, and checks that cannot run here."""
+    """Python, packages against their floors, the device, and what cannot run here."""
     lines = [
         Diagnosis(
             "python", "ok" if sys.version_info >= (3, 11) else "old", platform.python_version()
@@ -57,10 +65,13 @@ def diagnose() -> list[Diagnosis]:
     lines += [_package(floor) for floor in FLOORS]
     lines += _remote_code()
     lines.append(Diagnosis("device", "ok", _device()))
-    for check in load_registry().checks.values():
-        absent = [name for name in check.extras if importlib.util.find_spec(name) is None]
+    lines.append(_recipes())
+    registry = load_registry()
+    entries: list[Check | Remedy] = [*registry.checks.values(), *registry.remedies.values()]
+    for entry in entries:
+        absent = [name for name in entry.extras if importlib.util.find_spec(name) is None]
         if absent:
-            lines.append(Diagnosis(check.id, "missing", f"needs {', '.join(absent)}"))
+            lines.append(Diagnosis(entry.id, "missing", f"needs {', '.join(absent)}"))
     return lines
 
 
@@ -95,6 +106,17 @@ def _remote_code() -> list[Diagnosis]:
             )
         ]
     return []
+
+
+def _recipes() -> Diagnosis:
+    from auditkit.attacks.recipes import RECIPES, obstacles
+
+    absent = [name for name in ("textattack", "greenlet") if importlib.util.find_spec(name) is None]
+    if absent:
+        return Diagnosis("attack recipes", "missing", f"need {', '.join(absent)}")
+    ready = [name for name, recipe in RECIPES.items() if not obstacles(recipe)]
+    more = f"{len(RECIPES) - len(ready)} others: auditkit resources"
+    return Diagnosis("attack recipes", "ok", f"{', '.join(ready)}; {more}")
 
 
 def _device() -> str:

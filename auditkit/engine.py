@@ -3,123 +3,36 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import importlib.metadata
 import platform
 import time
-import traceback
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-
-from auditkit.check import Check, Confidence, Context
+from auditkit.check import Check, Confidence
 from auditkit.config import AuditConfig
-from auditkit.data import AuditData
-from auditkit.errors import AuditkitError, NotApplicable
-from auditkit.finding import Finding, Measurement, Outcome, Severity
+from auditkit.finding import Finding, Outcome, Severity
 from auditkit.gate import decide
-from auditkit.judge import judge
-from auditkit.measured import CheckRecord, Ending, Measured
+from auditkit.ledger import Ledger
 from auditkit.model import Capability, Predictions
 from auditkit.network import settle_network
-from auditkit.plan import Plan, PlannedCheck, make_plan
+from auditkit.observer import Observer, Silent
+from auditkit.plan import Plan, make_plan
 from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
 from auditkit.registry import BrokenPlugin, load_registry
-from auditkit.result import (
-    AuditResult,
-    Guide,
-    PredictorStatistics,
-    SeedRun,
-    Subject,
-    Timing,
-)
-from auditkit.run_identity import RunInputs, check_keys, is_opaque, run_inputs
+from auditkit.result import AuditResult, Guide, Subject, Timing
+from auditkit.run_identity import check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
+from auditkit.schedule import Workbench, run_checks
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
     "torch", "transformers", "tokenizers", "safetensors", "evaluate", "datasets",
 )  # fmt: skip
-
-
-class Observer(Protocol):
-    """Told about the progress of an audit; every method may do nothing."""
-
-    def stage(self, name: str) -> None:
-        """A part of the audit begins: loading, asking the model."""
-
-    def asked(self, done: int, total: int) -> None:
-        """The model has answered `done` of `total` distinct inputs of this request."""
-
-    def check_started(self, check_id: str, position: int, total: int) -> None:
-        """Check `position` (from 1) of `total` begins."""
-
-    def advanced(self, share: float) -> None:
-        """A share (0..1) of the running check is done."""
-
-    def check_finished(self, check_id: str, findings: Sequence[Finding]) -> None:
-        """A check has ended with these findings."""
-
-    def check_recalled(self, check_id: str, findings: Sequence[Finding], *, replayed: bool) -> None:
-        """A check need not run: it was finished before, in an earlier run when `replayed`."""
-
-    def note(self, text: str) -> None:
-        """Something the user should know about this run, in a sentence."""
-
-
-class Silent:
-    """An observer that does nothing."""
-
-    def stage(self, name: str) -> None:
-        """Ignore."""
-
-    def asked(self, done: int, total: int) -> None:
-        """Ignore."""
-
-    def check_started(self, check_id: str, position: int, total: int) -> None:
-        """Ignore."""
-
-    def advanced(self, share: float) -> None:
-        """Ignore."""
-
-    def check_finished(self, check_id: str, findings: Sequence[Finding]) -> None:
-        """Ignore."""
-
-    def check_recalled(self, check_id: str, findings: Sequence[Finding], *, replayed: bool) -> None:
-        """Ignore."""
-
-    def note(self, text: str) -> None:
-        """Ignore."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workbench:
-    """What the checks of one audit share."""
-
-    predictor: SharedPredictor
-    data: AuditData
-    splits: dict[str, AuditData]
-    confidence: Confidence
-    seed: int
-
-    def context(self, check_id: str, advance: Callable[[float], None]) -> Context:
-        """The context of one check, with random numbers of its own."""
-        entropy = int.from_bytes(hashlib.sha256(check_id.encode()).digest()[:8], "little")
-        return Context(
-            predictor=self.predictor,
-            data=self.data,
-            splits=self.splits,
-            confidence=self.confidence,
-            rng=np.random.default_rng([self.seed, entropy]),
-            advance=advance,
-        )
 
 
 def run_audit(
@@ -165,14 +78,14 @@ def _audited(
         store=cache,
     )
     asking = _Asking(prepared, predictor, observer)
-    ledger = _Ledger.of(store, config, asking, plan)
+    ledger = _ledger(store, config, asking, plan)
     stored = ledger.begin(observer)
     if stored is not None:
         return _decided_today(stored, config, prepared, started.date())
     checked = check_answers(prepared, asking.answers)
 
-    _run_checks(plan, _workbench(config, prepared, plan, predictor), observer, ledger)
-    findings = [*_plugin_findings(registry.broken), *ledger.findings]
+    run_checks(plan, _workbench(config, prepared, plan, predictor), observer, ledger)
+    findings = [*_plugin_findings(registry.broken), *ledger.findings(plan)]
     today = started.date()
     return AuditResult(
         title=config.report.title or prepared.model.name,
@@ -186,19 +99,23 @@ def _audited(
         decision=decide(findings, config.policy, today),
         decided_on=today.isoformat(),
         environment=environment(),
-        predictor=ledger.total(predictor.statistics),
         timing=_timing(started, began, predictor, ledger),
         guides={entry.check.id: _guide(entry.check) for entry in plan.checks},
-        replayed=ledger.replayed,
+        replayed=ledger.replayed(plan),
         seeds_seen=ledger.seeds_seen,
     )
 
 
 def _timing(
-    started: datetime.datetime, began: float, predictor: SharedPredictor, ledger: _Ledger
+    started: datetime.datetime, began: float, predictor: SharedPredictor, ledger: Ledger
 ) -> Timing:
-    passed = time.perf_counter() - began
-    return Timing(started.isoformat(timespec="seconds"), passed, predictor.seconds, ledger.seconds)
+    return Timing(
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.perf_counter() - began,
+        model_seconds=predictor.seconds,
+        checks=ledger.seconds,
+        asking=ledger.total(predictor.statistics),
+    )
 
 
 class _Asking:
@@ -219,67 +136,13 @@ class _Asking:
         return self._answers
 
 
-@dataclass(slots=True)
-class _Ledger:
-    """The checks of this run as they are finished, here and in the run directory."""
-
-    store: RunStore | None
-    keys: dict[str, str]
-    inputs: RunInputs | None
-    findings: list[Finding] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    recalled_cost: Counter[str] = field(default_factory=Counter)
-    replayed: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, store: RunStore | None, config: AuditConfig, asking: _Asking, plan: Plan
-    ) -> _Ledger:
-        """A ledger for these checks."""
-        if store is None:
-            return cls(None, {}, None)
-        prepared = asking.prepared
-        answers = asking.answers if is_opaque(prepared.model) else None
-        keys = check_keys(config, prepared, plan, answers)
-        return cls(store, keys, run_inputs(config, prepared, plan, keys))
-
-    def begin(self, observer: Observer) -> AuditResult | None:
-        """The stored result of the same run, if it is finished."""
-        if self.store is None or self.inputs is None:
-            return None
-        return self.store.begin(self.inputs, observer.note)
-
-    @property
-    def seeds_seen(self) -> tuple[SeedRun, ...]:
-        """Other seeds this directory has seen."""
-        if self.store is None or self.inputs is None:
-            return ()
-        return self.store.seeds_seen(self.inputs)
-
-    def recall(self, check_id: str) -> CheckRecord | None:
-        """The check as it was finished before, and its cost added to the total."""
-        record = self.store.recall(check_id, self.keys[check_id]) if self.store else None
-        if record is not None:
-            self.recalled_cost.update(record.cost)
-        return record
-
-    def keep(self, record: CheckRecord) -> None:
-        """Write down a check that has just finished."""
-        if self.store is not None:
-            self.store.keep(replace(record, key=self.keys[record.check]))
-
-    def add(self, record: CheckRecord, findings: Sequence[Finding]) -> None:
-        """Count a finished check into the result."""
-        self.findings.extend(findings)
-        self.seconds[record.check] = record.seconds
-        if record.replayed:
-            self.replayed += (record.check,)
-
-    def total(self, asked: PredictorStatistics) -> PredictorStatistics:
-        """What asking has cost, with what was asked before this process began."""
-        if not self.recalled_cost:
-            return asked
-        return PredictorStatistics(**(Counter(asdict(asked)) + self.recalled_cost))
+def _ledger(store: RunStore | None, config: AuditConfig, asking: _Asking, plan: Plan) -> Ledger:
+    if store is None:
+        return Ledger()
+    prepared = asking.prepared
+    answers = asking.answers if is_opaque(prepared.model) else None
+    keys = check_keys(config, prepared, plan, answers)
+    return Ledger(store, keys, run_inputs(config, prepared, plan, keys))
 
 
 def _decided_today(
@@ -324,104 +187,6 @@ def capabilities_of(prepared: Prepared) -> frozenset[Capability]:
     if prepared.audited.groups:
         offered.add(Capability.GROUPS)
     return frozenset(offered)
-
-
-def _run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: _Ledger) -> None:
-    for position, entry in enumerate(plan.checks, start=1):
-        check_id = entry.check.id
-        record = ledger.recall(check_id)
-        if record is not None:
-            found = judge_measured(entry, record.measured)
-            ledger.add(record, found)
-            observer.check_recalled(check_id, found, replayed=record.replayed)
-            continue
-        observer.check_started(check_id, position, len(plan.checks))
-        began, before = time.perf_counter(), Counter(asdict(bench.predictor.statistics))
-        measured = measure(entry, bench.context(check_id, observer.advanced))
-        cost = Counter(asdict(bench.predictor.statistics))
-        cost.subtract(before)
-        record = CheckRecord(check_id, "", measured, time.perf_counter() - began, dict(cost))
-        ledger.keep(record)
-        found = judge_measured(entry, measured)
-        ledger.add(record, found)
-        observer.check_finished(check_id, found)
-
-
-def run_check(entry: PlannedCheck, context: Context) -> list[Finding]:
-    """Measure and judge one check. Whatever it raises becomes a finding."""
-    return judge_measured(entry, measure(entry, context))
-
-
-def measure(entry: PlannedCheck, context: Context) -> Measured:
-    """Run one check. Whatever it raises is recorded, never raised."""
-    if entry.obstacle:
-        return Measured(Ending.NOT_APPLICABLE, reason=f"{entry.obstacle}.")
-    if not len(context.data):
-        return Measured(Ending.NOT_APPLICABLE, reason="there are no rows.")
-    try:
-        measurements = list(entry.check.measure(context, entry.params))
-        _check_names(entry, measurements)
-        return Measured(Ending.MEASURED, tuple(measurements)).as_recorded()
-    except NotApplicable as reason:
-        ending, said = Ending.NOT_APPLICABLE, reason.reason
-    except AuditkitError as error:
-        ending, said = Ending.ERROR, str(error)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - nor may exit(0) in it be a pass
-        ending, said = Ending.ERROR, _crash(error)
-    return Measured(ending, reason=said).as_recorded()
-
-
-def judge_measured(entry: PlannedCheck, measured: Measured) -> list[Finding]:
-    """The findings of what a check came to, under the limits of this audit."""
-    if measured.ending is not Ending.MEASURED:
-        return [_without_number(entry, Outcome(measured.ending.value), measured.reason)]
-    return [_judged(entry, measurement) for measurement in measured.measurements]
-
-
-def _check_names(entry: PlannedCheck, measurements: Sequence[Measurement]) -> None:
-    if not measurements:
-        raise AuditkitError("the check measured nothing and did not say why.")
-    names = [(m.name, m.slice) for m in measurements]
-    unknown = [name for name, _ in names if name not in entry.limits]
-    if unknown:
-        raise AuditkitError(f"the check measured {unknown[0]!r}, for which it declares no limit.")
-    if len(set(names)) < len(names):
-        raise AuditkitError("the check measured the same thing twice on one slice.")
-
-
-def _crash(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"the check crashed: {type(error).__name__}: {error}{where}"
-
-
-def _judged(entry: PlannedCheck, measurement: Measurement) -> Finding:
-    limit = entry.limits[measurement.name]
-    verdict = judge(measurement, limit.value, limit.direction)
-    return Finding(
-        check=entry.check.id,
-        title=entry.check.title,
-        outcome=verdict.outcome,
-        severity=entry.severity,
-        message=verdict.message,
-        measurement=measurement,
-        limit=limit.value,
-        direction=limit.direction,
-        interval=verdict.interval,
-        needed_n=verdict.needed_n,
-        required=entry.required,
-    )
-
-
-def _without_number(entry: PlannedCheck, outcome: Outcome, message: str) -> Finding:
-    return Finding(
-        check=entry.check.id,
-        title=entry.check.title,
-        outcome=outcome,
-        severity=entry.severity,
-        message=message,
-        required=entry.required,
-    )
 
 
 def _plugin_findings(broken: Sequence[BrokenPlugin]) -> list[Finding]:

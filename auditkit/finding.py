@@ -6,7 +6,7 @@ import enum
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Cell = str | int | float | None
@@ -130,7 +130,27 @@ class Curve:
     kind: Literal["curve"] = "curve"
 
 
-Evidence = Table | Estimates | Curve
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text before and after a change, and what the model says to each."""
+
+    before: str
+    after: str
+    before_label: str
+    after_label: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Texts that were changed, shown with the changed words marked."""
+
+    title: str
+    rows: tuple[Example, ...]
+    kind: Literal["examples"] = "examples"
+
+
+Evidence = Table | Estimates | Curve | Examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +174,9 @@ class Measurement:
     least_n: int | None = None
     """Rows like these below which a group is too small for a verdict; None when none is."""
     evidence: tuple[Evidence, ...] = ()
+    units: dict[str, float] = field(default_factory=dict)
+    """The values the number is the mean of, by the id of their example, where a check gives them.
+    Two runs on the same examples can then be compared pairwise."""
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):

@@ -77,6 +77,18 @@ class CheckRecord:
         return _check_record().validate_python(record)
 
 
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """A finished part of a check that is not finished yet."""
+
+    check: str
+    key: str
+    """That of the check; see `CheckRecord`."""
+    name: str
+    content: Any
+    """JSON values."""
+
+
 def _measured() -> TypeAdapter[Measured]:
     from pydantic import TypeAdapter
 

@@ -124,6 +124,10 @@ class Model(Protocol):
         """Answers for the inputs of one batch, in their order."""
 
 
+TOKENIZED_INPUTS = 2048
+"""Inputs given to a tokenizer at once."""
+
+
 @runtime_checkable
 class TokenModel(Model, Protocol):
     """A model whose inputs are tokenised once and then batched by length."""
@@ -131,7 +135,7 @@ class TokenModel(Model, Protocol):
     def tokenize(self, inputs: Sequence[Any]) -> list[list[int]]:
         """Token ids of each input, special tokens included, truncated, not padded."""
 
-    def predict_tokens(self, batch: Sequence[list[int]]) -> Predictions:
+    def predict_tokens(self, batch: Sequence[Sequence[int]]) -> Predictions:
         """Answers for tokenised inputs, padded to the longest of this batch."""
 
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
+import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from auditkit.check import Check, Limit
-from auditkit.config import AuditConfig, CheckConfig
+from auditkit.config import AuditConfig, CheckConfig, RemedyConfig, names_file, names_folder
 from auditkit.errors import ConfigError, nearest
 from auditkit.finding import Severity
 from auditkit.model import Capability
 from auditkit.registry import Registry
+from auditkit.remedy import Remedy
+from auditkit.resources import Resource
 from auditkit.result import NotRun, Suite, SuiteCheck, SuiteLimit
+
+MOST_CHOICES = 50
+"""Combinations of parameters of one remedy: each is a training."""
 
 _LACKING = {
     Capability.PROBABILITIES: "the model gives no probabilities, only labels",
@@ -53,8 +62,8 @@ def make_plan(config: AuditConfig, registry: Registry, capabilities: frozenset[C
     """Resolve the configuration against the known checks and what model and data offer.
 
     Raises:
-        ConfigError: The configuration names an unknown check, limit or parameter, or a limit that
-            the quantity can never reach.
+        ConfigError: The configuration names an unknown check, remedy, limit or parameter, a limit
+            that the quantity can never reach, or a file in a parameter that cannot be read.
         RegistryError: `only` names an unknown check.
     """
     for check_id in config.checks:
@@ -63,6 +72,13 @@ def make_plan(config: AuditConfig, registry: Registry, capabilities: frozenset[C
                 f'[checks."{check_id}"]: there is no such check.',
                 nearest(check_id, registry.checks),
             )
+    for remedy_id in config.remedies:
+        if remedy_id not in registry.remedies:
+            raise ConfigError(
+                f'[remedies."{remedy_id}"]: there is no such remedy.',
+                nearest(remedy_id, registry.remedies),
+            )
+        remedy_params(config, registry.remedies[remedy_id])
     only = (
         {registry.get(check_id).id for check_id in config.only} if config.only is not None else None
     )
@@ -93,7 +109,7 @@ def _suite(planned: list[PlannedCheck], config: AuditConfig) -> Suite:
             title=entry.check.title,
             severity=entry.severity,
             limits=entry.limits,
-            params=json.loads(json.dumps(dataclasses.asdict(entry.params))),
+            params=_recorded_params(entry),
             required=entry.required,
         )
         for entry in planned
@@ -101,23 +117,51 @@ def _suite(planned: list[PlannedCheck], config: AuditConfig) -> Suite:
     return Suite(checks, config.confidence, max(len(gated), 1))
 
 
+def _recorded_params(entry: PlannedCheck) -> dict[str, Any]:
+    """The parameters as the suite's digest covers them: a file by its name and its content."""
+    params: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(entry.params)))
+    for name, value in [*params.items()]:
+        if names_file(name, value):
+            where = f'[checks."{entry.check.id}"] params.{name}'
+            params[name] = Path(value).name
+            params[f"{name}_sha256"] = _file_digest(Path(value), where)
+        elif names_folder(name, value):
+            params[name] = Path(value).name
+            params[f"{name}_sha256"] = Resource(name, "", (value,)).content_digest()
+    return params
+
+
+def _file_digest(path: Path, where: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(
+            f"{where}: {path} cannot be read ({error.strerror}).",
+            "A relative path is taken from the configuration file's folder.",
+        ) from None
+
+
 def _planned(
     check: Check, settings: CheckConfig, named: bool, capabilities: frozenset[Capability]
 ) -> PlannedCheck:
+    params = parse_params(check, settings.params)
     return PlannedCheck(
         check=check,
         severity=settings.severity or check.severity,
         limits=_limits(check, settings.limits),
-        params=parse_params(check, settings.params),
+        params=params,
         required=named,
-        obstacle=_obstacle(check, capabilities),
+        obstacle=_obstacle(check, params, capabilities),
     )
 
 
-def _obstacle(check: Check, capabilities: frozenset[Capability]) -> str:
+def _obstacle(check: Check, params: Any, capabilities: frozenset[Capability]) -> str:
     lacking = [_LACKING[need] for need in sorted(check.needs - capabilities)]
     absent = [name for name in check.extras if importlib.util.find_spec(name) is None]
     lacking += [f"the package {name} is not installed" for name in absent]
+    needed = (resource for resource in check.resources(params) if not resource.optional)
+    lacking += filter(None, (resource.obstacle() for resource in needed))
     return "; ".join(lacking)
 
 
@@ -143,24 +187,47 @@ def _value(limit: Limit, chosen: Mapping[str, float | bool]) -> float | None:
     return None if value is False or value is None else float(value)
 
 
-def parse_params(check: Check, values: Mapping[str, Any]) -> Any:
-    """An instance of the check's parameters from the configuration's values.
+def remedy_params(config: AuditConfig, remedy: Remedy) -> list[tuple[dict[str, Any], Any]]:
+    """The parameters of a remedy: one pair for each combination of the values to choose among.
+
+    A pair is the values chosen among, and the parameters with them.
+
+    Raises:
+        ConfigError: As `parse_params`, or there are too many combinations.
+    """
+    settings = config.remedies.get(remedy.id, RemedyConfig())
+    where = f'[remedies."{remedy.id}"]'
+    both = settings.params.keys() & settings.choices.keys()
+    if both:
+        raise ConfigError(f"{where}: {min(both)} is both in params and in choices.")
+    if math.prod(map(len, settings.choices.values())) > MOST_CHOICES:
+        raise ConfigError(f"{where} choices: more than {MOST_CHOICES} combinations.")
+    combinations = [
+        dict(zip(settings.choices, values, strict=True))
+        for values in itertools.product(*settings.choices.values())
+    ]
+    return [
+        (values, parse_params(remedy, settings.params | values, "remedies"))
+        for values in combinations
+    ]
+
+
+def parse_params(owner: Check | Remedy, values: Mapping[str, Any], table: str = "checks") -> Any:
+    """An instance of a check's or remedy's parameters from the configuration's values.
 
     Raises:
         ConfigError: A name is unknown or a value has the wrong type or range.
     """
     from pydantic import TypeAdapter, ValidationError
 
-    known = [field.name for field in dataclasses.fields(check.params)]
-    where = f'[checks."{check.id}"] params'
+    known = [field.name for field in dataclasses.fields(owner.params)]
+    where = f'[{table}."{owner.id}"] params'
     for name in values:
         if name not in known:
-            raise ConfigError(
-                f"{where}.{name}: the check has no such parameter.", nearest(name, known)
-            )
+            raise ConfigError(f"{where}.{name}: there is no such parameter.", nearest(name, known))
     try:
         # As JSON, because there strict still lets a list be a tuple.
-        return TypeAdapter(check.params).validate_json(json.dumps(dict(values)), strict=True)
+        return TypeAdapter(owner.params).validate_json(json.dumps(dict(values)), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])

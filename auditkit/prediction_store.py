@@ -83,8 +83,12 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "auditkit"
 
 
-def open_store(config: CacheConfig) -> PredictionStore | None:
+def open_store(config: CacheConfig, *, read_only: bool = False) -> PredictionStore | None:
     """The configured store; None when it is switched off.
+
+    Args:
+        config: Where it is, and how large it may become.
+        read_only: Open it only to look things up; see `PredictionStore`.
 
     Raises:
         CacheError: Others can write the folder.
@@ -96,7 +100,7 @@ def open_store(config: CacheConfig) -> PredictionStore | None:
     except RuntimeError as error:  # a user without a home
         _log.warning("No answers are kept: %s", error)
         return None
-    return PredictionStore(folder, config.max_megabytes * 1_000_000)
+    return PredictionStore(folder, config.max_megabytes * 1_000_000, read_only=read_only)
 
 
 class PredictionStore:
@@ -108,21 +112,27 @@ class PredictionStore:
     Args:
         folder: Made, readable by its owner only, if it does not exist.
         max_bytes: Size from which on the models used longest ago are dropped.
+        read_only: Keep, drop and mend nothing, and make no file; what is asked to be kept is not.
 
     Raises:
         CacheError: The folder or the file belongs to or can be written by somebody else.
     """
 
-    def __init__(self, folder: Path, max_bytes: int = 1_000_000_000) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int = 1_000_000_000, *, read_only: bool = False
+    ) -> None:
         self.path = folder / FILE
+        self.read_only = read_only
         self._max_bytes = max_bytes
         self._lock = threading.RLock()
         self._written = 0
         self._db: sqlite3.Connection | None = None
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not read_only:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _refuse_others(folder, self.path)
-            self._connect()
+            if not read_only or self.path.exists():
+                self._connect()
         except (OSError, RuntimeError) as error:
             self._give_up(error)
 
@@ -198,13 +208,13 @@ class PredictionStore:
 
     def _connect(self) -> None:
         try:
-            self._db = _opened(self.path)
+            self._db = _opened_to_read(self.path) if self.read_only else _opened(self.path)
         except _TROUBLE as error:
             self._recover(error)
 
     def _recover(self, error: Exception) -> None:
         damage = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-        if damage or isinstance(error, UnicodeDecodeError):
+        if (damage or isinstance(error, UnicodeDecodeError)) and not self.read_only:
             self._start_anew(error)
         else:
             self._give_up(error)
@@ -293,6 +303,8 @@ class KeptAnswers:
 
     def keep(self, inputs: Sequence[bytes], answers: Predictions) -> None:
         """Write the answers of one batch, all or none."""
+        if self._store.read_only:
+            return
         scores = answers.probabilities
         layout = _layout(0 if scores is None else scores.shape[1])
         rows = np.zeros(len(inputs), dtype=layout)
@@ -337,6 +349,8 @@ class KeptAnswers:
 
     def record(self, topic: str, value: Any) -> None:
         """Keep a value that JSON can carry under a topic."""
+        if self._store.read_only:
+            return
         payload = json.dumps(value, allow_nan=False).encode()
         check = self._hash(b"note:" + topic.encode(), payload)
 
@@ -360,7 +374,7 @@ class KeptAnswers:
     def _read(
         self, db: sqlite3.Connection, inputs: Sequence[bytes], size: int
     ) -> dict[bytes, bytes]:
-        """The sound payloads by input; damaged ones are deleted and reported."""
+        """The sound payloads by input; damaged ones are deleted and reported where one may."""
         row = db.execute("SELECT id FROM models WHERE key = ?", (self._key,)).fetchone()
         if row is None:
             return {}
@@ -378,6 +392,8 @@ class KeptAnswers:
                     kept[digest] = payload
                 else:
                     damaged.append((row[0], digest, check))
+        if self._store.read_only:
+            return kept
         if damaged or not self._touched:
             with _writing(db):
                 self._claim(db, time.time())
@@ -441,6 +457,22 @@ def _opened(path: Path) -> sqlite3.Connection:
         with _writing(db):
             for table in _TABLES:
                 db.execute(table)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing. SQLite's own mode=ro would leave two files behind."""
+    db = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS,
+        isolation_level=None, check_same_thread=False,
+    )  # fmt: skip
+    db.text_factory = bytes
+    try:
+        for setting in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+            _until_free(db, f"PRAGMA {setting}")
     except BaseException:
         db.close()
         raise

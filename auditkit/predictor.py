@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from auditkit.errors import ModelError
 from auditkit.model import (
+    TOKENIZED_INPUTS,
     Capability,
     Model,
     ParallelModel,
@@ -119,6 +121,22 @@ class SharedPredictor:
         rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
         return self._answers.take(rows)
 
+    def recall(self, inputs: Iterable[Any]) -> Predictions:
+        """Answers from memory alone, also while another thread asks.
+
+        Raises:
+            ModelError: One of the inputs has not been asked about.
+        """
+        keys = [content_key(item) for item in inputs]
+        try:
+            rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
+        except KeyError:
+            raise ModelError(
+                "asked about an input that is not one of the audited rows.",
+                "A check that makes up inputs says so: needs={Capability.NEW_INPUTS}.",
+            ) from None
+        return self._answers.take(rows)
+
     def _answer(self, fresh: dict[Hashable, Any]) -> Predictions:
         """Answers for distinct inputs by key, from the store or the model."""
         answers = _Answers(self._answers.classes, self._answers.scored, len(fresh))
@@ -145,17 +163,11 @@ class SharedPredictor:
     ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
         """Ask what is missing; yield the positions in `inputs` and the answers of each batch."""
         if not isinstance(self._model, TokenModel):
-            batches = _batches(missing, _chunks)
+            batches = missing_batches(missing, by_count)
             yield from self._asked_in_turn(batches, inputs, self._model.predict)
             return
-        began = time.perf_counter()
-        tokens = self._model.tokenize(inputs)
-        self.tokenize_seconds += time.perf_counter() - began
-        if len(tokens) != len(inputs):
-            raise ModelError(
-                f"{self._model.name} tokenised {len(inputs)} inputs into {len(tokens)}."
-            )
-        batches = _batches(missing, lambda rows: _by_length(tokens, rows, self._budget))
+        tokens = self._tokenized(self._model, inputs)
+        batches = missing_batches(missing, lambda rows: by_length(tokens, rows, self._budget))
         workers = 1
         together: AbstractContextManager[None] = nullcontext()
         if isinstance(self._model, ParallelModel):
@@ -167,6 +179,12 @@ class SharedPredictor:
                 self._tokens += sum(lengths)
                 self._padding += max(lengths) * len(lengths) - sum(lengths)
                 yield positions, answer
+
+    def _tokenized(self, model: TokenModel, inputs: list[Any]) -> list[array[int]]:
+        began = time.perf_counter()
+        tokens = tokenized(model, inputs)
+        self.tokenize_seconds += time.perf_counter() - began
+        return tokens
 
     def _asked_in_turn(
         self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask
@@ -210,7 +228,52 @@ class SharedPredictor:
         return answer
 
 
-def _batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]]:
+def tokenized(model: TokenModel, inputs: Sequence[Any]) -> list[array[int]]:
+    """Tokens of each input, a part of the inputs at a time: what a tokenizer returns is large.
+
+    Four bytes a token; a list would take nine times as much.
+
+    Raises:
+        ModelError: The model tokenised other than as many inputs.
+    """
+    tokens: list[array[int]] = []
+    for start in range(0, len(inputs), TOKENIZED_INPUTS):
+        part = inputs[start : start + TOKENIZED_INPUTS]
+        lists = model.tokenize(part)
+        if len(lists) != len(part):
+            raise ModelError(f"{model.name} tokenised {len(part)} inputs into {len(lists)}.")
+        tokens.extend(array("i", ids) for ids in lists)
+    return tokens
+
+
+class AnsweredRows:
+    """A predictor for checks that ask about the audited rows alone, which are answered already.
+
+    It can be asked while another thread asks the shared predictor.
+    """
+
+    def __init__(self, predictor: SharedPredictor) -> None:
+        self._predictor = predictor
+        self._asked = 0
+
+    @property
+    def statistics(self) -> PredictorStatistics:
+        """What was asked here."""
+        return PredictorStatistics(asked=self._asked)
+
+    def predict(self, inputs: Iterable[Any]) -> Predictions:
+        """Answers for the inputs, in their order.
+
+        Raises:
+            ModelError: One of them is none of the audited rows.
+        """
+        items = inputs if isinstance(inputs, Sequence) else list(inputs)
+        answers = self._predictor.recall(items)
+        self._asked += len(items)
+        return answers
+
+
+def missing_batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]]:
     """Batches of what is missing: those of all inputs that miss whole, the rest split anew."""
     batches = list(split(np.arange(len(missing))))
     if missing.all():
@@ -222,14 +285,16 @@ def _batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]
     return [*whole, *split(np.flatnonzero(rest))]
 
 
-def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def by_count(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Batches of these rows for a model that has no tokens to count."""
     for start in range(0, len(rows), BATCH_ROWS):
         yield rows[start : start + BATCH_ROWS]
 
 
-def _by_length(
-    tokens: Sequence[list[int]], rows: NDArray[np.int64], budget: int
+def by_length(
+    tokens: Sequence[Sequence[int]], rows: NDArray[np.int64], budget: int
 ) -> Iterator[NDArray[np.int64]]:
+    """Batches of these rows by their number of tokens; see `batches_by_length`."""
     for batch in batches_by_length([tokens[row] for row in rows], budget):
         yield rows[batch]
 
@@ -278,7 +343,7 @@ def _encoded(value: Any) -> bytes:
     return f"{kind}:{len(body)}:".encode() + body
 
 
-def batches_by_length(tokens: Sequence[list[int]], budget: int) -> Iterator[NDArray[np.int64]]:
+def batches_by_length(tokens: Sequence[Sequence[int]], budget: int) -> Iterator[NDArray[np.int64]]:
     """Positions of each batch, longest inputs first, at most `budget` padded tokens in each.
 
     A batch also ends where padding the next input to it would cost more than a batch of its own.

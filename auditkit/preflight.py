@@ -94,6 +94,17 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
     )  # fmt: skip
 
 
+def read_rows(config: AuditConfig, table: SourceTable, model: Model) -> AuditData:
+    """All rows of a table, with the classes of the model as labels. Nothing is asked.
+
+    Raises:
+        AuditkitError: Columns are missing or do not fit the model.
+    """
+    _check_columns(config, table)
+    notes = _Notes([])
+    return _with_labels(_frame(config, table, notes), model, config.data, table, notes)
+
+
 def _audited(config: AuditConfig, data: AuditData, notes: _Notes) -> AuditData:
     """The rows of the audited split, or the sample of them that the configuration asks for."""
     audited = data.rows(data.splits[config.data.evaluate])
@@ -291,13 +302,24 @@ def check_answers(prepared: Prepared, predictions: Predictions) -> dict[str, str
 
 def _repeatability(prepared: Prepared, predictions: Predictions) -> str:
     """What asking twice shows, or showed when this model was last audited on these rows."""
-    topic = f"repeatability {prepared.audited.digest}"
-    said: str | None = prepared.kept.recall(topic) if prepared.kept is not None else None
+    said = known_repeatability(prepared)
     if said is None:
         said = _check_repeats(prepared, predictions)
         if prepared.kept is not None:
-            prepared.kept.record(topic, said)
+            prepared.kept.record(_repeatability_topic(prepared), said)
     return said
+
+
+def known_repeatability(prepared: Prepared) -> str | None:
+    """What asking twice showed when this model was last audited on these rows, if it was."""
+    if prepared.kept is None:
+        return None
+    said: str | None = prepared.kept.recall(_repeatability_topic(prepared))
+    return said
+
+
+def _repeatability_topic(prepared: Prepared) -> str:
+    return f"repeatability {prepared.audited.digest}"
 
 
 def _check_chance(
@@ -345,10 +367,14 @@ def _better_map(confusion: NDArray[np.int64], names: Sequence[str]) -> str:
     )
 
 
+def probed_rows(n: int) -> NDArray[np.int64]:
+    """The rows of `n` that are asked twice."""
+    return np.unique(np.linspace(0, n - 1, min(n, PROBED_ROWS)).astype(np.int64))
+
+
 def _check_repeats(prepared: Prepared, predictions: Predictions) -> str:
     """Ask some rows twice, past the predictor's memory."""
-    n = len(prepared.audited)
-    rows = np.unique(np.linspace(0, n - 1, min(n, PROBED_ROWS)).astype(np.int64))
+    rows = probed_rows(len(prepared.audited))
     batch = [prepared.audited.inputs[row] for row in rows]
     first, second = prepared.model.predict(batch), prepared.model.predict(batch)
     changed = np.flatnonzero(first.labels != second.labels)

@@ -1,6 +1,7 @@
-"""Which checks there are: the built-in ones, those of installed packages, those of a user's folder.
+"""Which checks and remedies there are: built-in, of installed packages, of a user's folder.
 
-Modules are imported and the `Check` values found in them collected; importing registers nothing.
+Modules are imported and the `Check` and `Remedy` values in them collected; importing registers
+nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
 from auditkit.check import Check
 from auditkit.errors import RegistryError, nearest
+from auditkit.remedy import Remedy
 
 ENTRY_POINT_GROUP = "auditkit.checks"
+Entry = Check | Remedy
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -35,10 +38,11 @@ class BrokenPlugin:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The known checks by id, and the plug-ins that failed to load."""
+    """The known checks and remedies by id, and the plug-ins that failed to load."""
 
     checks: dict[str, Check]
     broken: tuple[BrokenPlugin, ...] = ()
+    remedies: dict[str, Remedy] = field(default_factory=dict)
 
     def get(self, check_id: str) -> Check:
         """The check with this id.
@@ -50,38 +54,66 @@ class Registry:
             raise RegistryError(f"no check is called {check_id!r}.", nearest(check_id, self.checks))
         return self.checks[check_id]
 
+    def get_remedy(self, remedy_id: str) -> Remedy:
+        """The remedy with this id.
+
+        Raises:
+            RegistryError: There is none; the hint names the nearest.
+        """
+        if remedy_id not in self.remedies:
+            raise RegistryError(
+                f"no remedy is called {remedy_id!r}.", nearest(remedy_id, self.remedies)
+            )
+        return self.remedies[remedy_id]
+
+    def find(self, id: str) -> Check | Remedy:
+        """The check or the remedy with this id.
+
+        Raises:
+            RegistryError: There is none; the hint names the nearest.
+        """
+        known: dict[str, Check | Remedy] = {**self.checks, **self.remedies}
+        if id not in known:
+            raise RegistryError(f"no check or remedy is called {id!r}.", nearest(id, known))
+        return known[id]
+
 
 def load_registry(plugin_folders: Sequence[Path] = ()) -> Registry:
-    """Collect every check: built-in, installed as entry point `auditkit.checks`, and in folders.
+    """Collect every check and remedy: built-in, of installed packages, and in folders.
 
-    Code in the folders is run. A plug-in that fails to import is recorded, not raised.
+    Packages name theirs as entry point `auditkit.checks`. Code in the folders is run. A plug-in
+    that fails to import is recorded, not raised.
 
     Raises:
-        RegistryError: Two checks have one id, a plug-in folder does not exist, or a built-in check
-            does not have the id its path says.
+        RegistryError: Two have one id, a plug-in folder does not exist, or an id is malformed.
     """
-    found: list[tuple[Check, str]] = [(c, m.__name__) for m in _builtin() for c in _checks_in(m)]
+    found: list[tuple[Entry, str]] = [(e, m.__name__) for m in _builtin() for e in _entries(m)]
     broken: list[BrokenPlugin] = []
     for source, load in _plugins(plugin_folders):
         try:
-            found.extend((check, source) for check in load())
+            found.extend((entry, source) for entry in load())
         except (Exception, SystemExit) as error:  # noqa: BLE001 - exit(0) in it is no pass
             broken.append(BrokenPlugin(source, f"{type(error).__name__}: {error}"))
-    return Registry(_by_id(found), tuple(broken))
+    entries = _by_id(found)
+    return Registry(
+        checks={id: entry for id, entry in entries.items() if isinstance(entry, Check)},
+        broken=tuple(broken),
+        remedies={id: entry for id, entry in entries.items() if isinstance(entry, Remedy)},
+    )
 
 
-def _by_id(found: Iterable[tuple[Check, str]]) -> dict[str, Check]:
-    checks: dict[str, Check] = {}
+def _by_id(found: Iterable[tuple[Entry, str]]) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
     sources: dict[str, str] = {}
-    for check, source in found:
-        if not _ID.fullmatch(check.id):
-            raise RegistryError(f"{source}: {check.id!r} is not of the form family.kebab-name.")
-        if check.id in checks:
-            raise RegistryError(
-                f"two checks are called {check.id!r}: {sources[check.id]} and {source}."
-            )
-        checks[check.id], sources[check.id] = check, source
-    return dict(sorted(checks.items()))
+    for entry, source in found:
+        if not _ID.fullmatch(entry.id):
+            raise RegistryError(f"{source}: {entry.id!r} is not of the form family.kebab-name.")
+        if entry.id in entries:
+            kinds = {type(entries[entry.id]), type(entry)}
+            what = "two checks are" if kinds == {Check} else "two checks or remedies are"
+            raise RegistryError(f"{what} called {entry.id!r}: {sources[entry.id]} and {source}.")
+        entries[entry.id], sources[entry.id] = entry, source
+    return dict(sorted(entries.items()))
 
 
 def _builtin() -> Iterator[ModuleType]:
@@ -91,10 +123,10 @@ def _builtin() -> Iterator[ModuleType]:
             yield importlib.import_module(info.name)
 
 
-def _checks_in(module: ModuleType) -> list[Check]:
-    """The checks a module defines; those it merely imports belong to another."""
-    checks = [v for v in vars(module).values() if isinstance(v, Check)]
-    return [check for check in checks if check.module == module.__name__]
+def _entries(module: ModuleType) -> list[Entry]:
+    """The checks and remedies a module defines; those it merely imports belong to another."""
+    entries = [v for v in vars(module).values() if isinstance(v, Check | Remedy)]
+    return [entry for entry in entries if entry.module == module.__name__]
 
 
 def _plugins(folders: Sequence[Path]) -> Iterator[tuple[str, Loader]]:
@@ -112,17 +144,17 @@ def _plugins(folders: Sequence[Path]) -> Iterator[tuple[str, Loader]]:
 class _EntryPointLoader:
     point: EntryPoint
 
-    def __call__(self) -> list[Check]:
+    def __call__(self) -> list[Entry]:
         value = self.point.load()
-        checks = _checks_in(value) if isinstance(value, ModuleType) else [value]
-        return _required(checks)
+        entries = _entries(value) if isinstance(value, ModuleType) else [value]
+        return _required(entries)
 
 
 @dataclass(frozen=True, slots=True)
 class _FileLoader:
     file: Path
 
-    def __call__(self) -> list[Check]:
+    def __call__(self) -> list[Entry]:
         name = f"auditkit_plugin_{abs(hash(str(self.file.resolve()))):x}"
         spec = importlib.util.spec_from_file_location(name, self.file)
         assert spec is not None
@@ -130,17 +162,20 @@ class _FileLoader:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
-        return _required(_checks_in(module))
+        return _required(_entries(module))
 
 
 Loader = _EntryPointLoader | _FileLoader
 
 
-def _required(checks: Sequence[object]) -> list[Check]:
-    good = [check for check in checks if isinstance(check, Check)]
-    if len(good) != len(checks) or not good:
-        raise TypeError("it holds no check: decorate a function with @auditkit.check.check")
-    for check in good:
-        if not dataclasses.is_dataclass(check.params):
-            raise TypeError(f"{check.id}: params must be a frozen dataclass")
+def _required(entries: Sequence[object]) -> list[Entry]:
+    good = [entry for entry in entries if isinstance(entry, Check | Remedy)]
+    if len(good) != len(entries) or not good:
+        raise TypeError(
+            "it holds no check and no remedy: decorate a function with @auditkit.check.check or "
+            "@auditkit.remedy.remedy"
+        )
+    for entry in good:
+        if not dataclasses.is_dataclass(entry.params):
+            raise TypeError(f"{entry.id}: params must be a frozen dataclass")
     return good

@@ -130,6 +130,8 @@ class Timing:
     """Spent inside the model."""
     checks: dict[str, float] = field(default_factory=dict)
     """Seconds per check."""
+    asking: PredictorStatistics = field(default_factory=PredictorStatistics)
+    """What asking the model cost; what was finished before an interruption included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,6 @@ class AuditResult:
     """Day the policy was applied, ISO; waivers expire by it."""
     environment: dict[str, str]
     """Versions of Python and packages, platform, device."""
-    predictor: PredictorStatistics
     timing: Timing
     guides: dict[str, Guide] = field(default_factory=dict)
     """By check id."""

@@ -20,10 +20,11 @@ from auditkit.config import AuditConfig
 from auditkit.model import Capability, Model, Predictions, TokenModel
 from auditkit.plan import Plan
 from auditkit.preflight import Prepared
+from auditkit.remedy import Remedy
 
 MEASURING_PACKAGES = (
     "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "torch", "transformers",
-    "tokenizers", "evaluate",
+    "tokenizers", "evaluate", "textattack", "nltk",
 )  # fmt: skip
 """Packages whose version may change a measurement."""
 
@@ -35,7 +36,7 @@ class RunInputs:
     model: str
     data: str
     split: str
-    """Name of the audited split."""
+    """Name of the audited split, and the size of the sample if there is one."""
     suite: str
     seed: int
     measuring: str
@@ -90,6 +91,7 @@ def check_keys(
         None if answers is None else _answers(answers),
         prepared.data.digest,
         config.data.evaluate if config.data.split else None,
+        config.data.sample,
         [config.model.batch_tokens, config.model.device],
         [plan.suite.confidence, plan.suite.family],
         config.seed,
@@ -105,6 +107,7 @@ def check_keys(
                 params[entry.check.id],
                 entry.obstacle,
                 sorted(entry.limits),
+                [resource.content_digest() for resource in entry.check.resources(entry.params)],
             ]
         )
         for entry in plan.checks
@@ -115,10 +118,13 @@ def run_inputs(
     config: AuditConfig, prepared: Prepared, plan: Plan, keys: dict[str, str]
 ) -> RunInputs:
     """The digests of a run; `keys` are those of `check_keys`."""
+    split = config.data.evaluate if config.data.split else "all rows"
+    if config.data.sample is not None:
+        split += f", a sample of {config.data.sample}"
     return RunInputs(
         model=prepared.model.digest,
         data=prepared.data.digest,
-        split=config.data.evaluate if config.data.split else "all rows",
+        split=split,
         suite=plan.suite.digest,
         seed=config.seed,
         measuring=_sha256([keys, [left_out.check for left_out in plan.not_run]]),
@@ -133,18 +139,19 @@ def own_source() -> str:
     return _files_digest(files, root)
 
 
-def source_digest(check: Check) -> str:
-    """SHA-256 of the source a check is made of.
+def source_digest(entry: Check | Remedy) -> str:
+    """SHA-256 of the source a check or remedy is made of.
 
     That is its file and the private modules beside it; for a check of an installed package, all
     Python files of the package.
     """
-    top = check.module.partition(".")[0]
-    if "." in check.module and top != "auditkit":
+    function = entry.measure if isinstance(entry, Check) else entry.apply
+    top = entry.module.partition(".")[0]
+    if "." in entry.module and top != "auditkit":
         folders = [Path(p) for p in importlib.import_module(top).__path__]
         return _sha256([_files_digest(folder.rglob("*.py"), folder) for folder in folders])
     try:
-        source = inspect.getsourcefile(check.measure)
+        source = inspect.getsourcefile(function)
     except TypeError:
         source = None
     if source is None or not Path(source).is_file():

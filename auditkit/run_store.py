@@ -1,7 +1,7 @@
 """The run directory: what an audit has finished so far, and the runs there were before it.
 
     run.json        status, digests of what went in, seed, process; written before the checks
-    events.jsonl    one line per finished check, with its measurements and its own SHA-256
+    events.jsonl    one line per finished check, or part of a long one, with its own SHA-256
     result.json     the record; beside it report.html, junit.xml and summary.md
     manifest.json   size and SHA-256 of every file, written last
     runs/NAME/      an earlier run with other inputs, as it was
@@ -17,18 +17,19 @@ import datetime
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from auditkit import __version__
+from auditkit.check import Kept
 from auditkit.errors import AuditkitError, ResultError
 from auditkit.finding import Outcome
 from auditkit.journal import JournalContent, append, line_of, read_journal
 from auditkit.manifest import MANIFEST_NAME, manifest_differences, write_manifest
-from auditkit.measured import CheckRecord, Ending
+from auditkit.measured import CheckRecord, Ending, PartRecord
 from auditkit.recompute import contradictions, journal_contradictions
 from auditkit.result import AuditResult, SeedRun
 from auditkit.run_identity import RunInputs, own_source
@@ -90,6 +91,17 @@ def read_state(folder: Path) -> RunState | None:
         raise ResultError(f"{folder / RUN_NAME}: is damaged.") from None
 
 
+def read_parts(content: JournalContent, run_id: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Parts by name of the checks of a run, by check and key."""
+    parts: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in content.records:
+        with contextlib.suppress(TypeError, KeyError):
+            if line["run"] == run_id:
+                part = PartRecord(**line["part"])
+                parts.setdefault((part.check, part.key), {})[part.name] = part.content
+    return parts
+
+
 def read_records(folder: Path, run_id: str) -> tuple[dict[str, CheckRecord], JournalContent]:
     """The finished checks of a run by id, and the journal they stand in.
 
@@ -104,6 +116,34 @@ def read_records(folder: Path, run_id: str) -> tuple[dict[str, CheckRecord], Jou
                 record = CheckRecord.from_record(line["check"])
                 records[record.check] = record
     return records, content
+
+
+def stored_result(folder: Path, run_id: str) -> tuple[AuditResult | None, list[str]]:
+    """The result of a finished run, or what keeps it from being believed."""
+    try:
+        _, found = manifest_differences(folder)
+        result = AuditResult.from_json((folder / RESULT_NAME).read_bytes())
+        records, _ = read_records(folder, run_id)
+        found = found or contradictions(result) or journal_contradictions(result, records)
+    except (AuditkitError, OSError) as error:
+        return None, [str(error)]
+    return (None, found) if found else (result, [])
+
+
+def earlier_records(journals: Iterable[Path]) -> dict[tuple[str, str], CheckRecord]:
+    """What earlier runs measured by check and key, the latest of each; nothing that crashed.
+
+    Raises:
+        OSError: A journal exists but cannot be read.
+    """
+    records: dict[tuple[str, str], CheckRecord] = {}
+    for journal in journals:
+        for line in read_journal(journal).records:
+            with contextlib.suppress(ValueError, KeyError):
+                record = CheckRecord.from_record(line["check"])
+                if record.measured.ending is not Ending.ERROR:
+                    records[record.check, record.key] = record
+    return records
 
 
 class RunStore:
@@ -123,6 +163,7 @@ class RunStore:
         self._state: RunState | None = None
         self._done: dict[str, CheckRecord] = {}
         self._earlier: dict[tuple[str, str], CheckRecord] = {}
+        self._parts: dict[tuple[str, str], dict[str, Any]] = {}
         self.stored: AuditResult | None = None
         """The result of the finished run found here, when it is the one asked for."""
 
@@ -211,6 +252,20 @@ class RunStore:
         append(self.folder / EVENTS_NAME, {"run": self._state.id, "check": record.to_record()})
         self._done[record.check] = record
 
+    def parts(self, check_id: str, key: str) -> Kept:
+        """The parts of a check that are finished, and the place to keep more."""
+        assert self._state is not None
+        return _KeptHere(self, check_id, key, self._parts.get((check_id, key), {}))
+
+    def keep_part(self, part: PartRecord) -> None:
+        """Write down a part of a check; it is on the disk when this returns.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        assert self._state is not None
+        append(self.folder / EVENTS_NAME, {"run": self._state.id, "part": asdict(part)})
+
     def seeds_seen(self, inputs: RunInputs) -> tuple[SeedRun, ...]:
         """Every other seed that was tried here on the same model, data and suite."""
         seen: dict[int, SeedRun] = {}
@@ -267,7 +322,7 @@ class RunStore:
             self._resume(state, inputs)
             return
         done, content = read_records(self.folder, state.id)
-        if not done and content.whole:
+        if not content.records and content.whole:
             self._start_anew(state, inputs)  # nothing was measured: there is nothing to mix
             return
         raise RunMismatchError(
@@ -279,11 +334,12 @@ class RunStore:
 
     def _resume(self, state: RunState, inputs: RunInputs) -> None:
         self._done, content = read_records(self.folder, state.id)
+        self._parts = read_parts(content, state.id)
         if not content.whole:
             self._mend(content)
         if not state.fresh:
             self._earlier = self._records_of_history()
-        if self._done:
+        if self._done or self._parts:
             self._tell(f"Going on with the run in {self.folder}: {len(self._done)} checks are done")
         self._write_state(replace(_new_state(state.id, inputs, state.fresh), started=state.started))
 
@@ -303,18 +359,13 @@ class RunStore:
 
     def _intact(self, state: RunState) -> AuditResult | None:
         """The stored result, when every file is as it was written and agrees with itself."""
-        try:
-            _, found = manifest_differences(self.folder)
-            result = AuditResult.from_json((self.folder / RESULT_NAME).read_bytes())
-            records, _ = read_records(self.folder, state.id)
-            found = found or contradictions(result) or journal_contradictions(result, records)
-        except (AuditkitError, OSError) as error:
-            found = [str(error)]
-        if not found:
-            return result
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        self._tell(f"{self.folder} is not as the last run left it: {found[0]}{more}. It is redone.")
-        return None
+        result, found = stored_result(self.folder, state.id)
+        if found:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            self._tell(
+                f"{self.folder} is not as the last run left it: {found[0]}{more}. It is redone."
+            )
+        return result
 
     def _write_state(self, state: RunState) -> None:
         text = json.dumps(asdict(state), indent=1, sort_keys=True) + "\n"
@@ -337,15 +388,24 @@ class RunStore:
                 file.replace(target / file.name)
 
     def _records_of_history(self) -> dict[tuple[str, str], CheckRecord]:
-        """What earlier runs measured, the latest of each key."""
-        records: dict[tuple[str, str], CheckRecord] = {}
-        for folder in self._history():
-            for line in read_journal(folder / EVENTS_NAME).records:
-                with contextlib.suppress(ValueError, KeyError):
-                    record = CheckRecord.from_record(line["check"])
-                    if record.measured.ending is not Ending.ERROR:
-                        records[record.check, record.key] = record
-        return records
+        return earlier_records(folder / EVENTS_NAME for folder in self._history())
+
+
+class _KeptHere:
+    """The finished parts of one check in a run directory; see `auditkit.check.Kept`."""
+
+    def __init__(self, store: RunStore, check_id: str, key: str, parts: dict[str, Any]) -> None:
+        self._store, self._check, self._key = store, check_id, key
+        self._parts = parts
+
+    def get(self, name: str) -> Any | None:
+        """What was put under this name, in this process or before it."""
+        return self._parts.get(name)
+
+    def put(self, name: str, content: Any) -> None:
+        """Keep a part; it is on the disk when this returns."""
+        self._store.keep_part(PartRecord(self._check, self._key, name, content))
+        self._parts[name] = content
 
 
 def _new_state(run_id: str, inputs: RunInputs, fresh: bool) -> RunState:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
+from auditkit import interruption
 from auditkit.errors import AuditkitError
 
 
@@ -18,52 +17,44 @@ class Stopped(AuditkitError):  # noqa: N818 - asked for, not an error
     slug = "stopped"
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: stops what Ctrl-C stops."""
-
-
 @contextmanager
-def stopping_cleanly(folder: Path) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM inside the block into `Stopped`.
+def stopping_cleanly(folder: Path, kept: str = "") -> Iterator[None]:
+    """Turn SIGINT and SIGTERM inside the block into `Stopped`, whatever they were turned into.
 
     Args:
         folder: The run directory, for the message.
+        kept: What is kept there, for the message; by default how many checks are finished.
 
     Raises:
-        Stopped: One of them came.
+        Stopped: One of them came, and the block did not end by itself.
     """
-    former = None
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main:
-        former = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
-        raise _stopped(folder, number) from None
-    finally:
-        if in_main:
-            signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
+    with interruption.remembered():
+        try:
+            yield
+        except BaseException as error:
+            number = interruption.requested()
+            if number is None and isinstance(error, KeyboardInterrupt):
+                number = signal.SIGINT
+            if number is None:
+                raise
+            raise _stopped(folder, number, kept) from None
 
 
-def _terminate(_: int, __: FrameType | None) -> None:
-    raise _Terminated
-
-
-def _stopped(folder: Path, number: signal.Signals) -> Stopped:
-    from auditkit.errors import ResultError
-    from auditkit.run_store import read_records, read_state
-
-    done = 0
-    try:
-        state = read_state(folder)
-        if state is not None:
-            done = len(read_records(folder, state.id)[0])
-    except (ResultError, OSError):
-        done = 0
+def _stopped(folder: Path, number: signal.Signals, kept: str) -> Stopped:
+    said = kept or f"{_finished_checks(folder)} finished checks are kept in {folder}"
     stop = Stopped(
-        f"stopped by {number.name}; {done} finished checks are kept in {folder}.",
-        "Run the same command again to go on from there.",
+        f"stopped by {number.name}; {said}.", "Run the same command again to go on from there."
     )
     stop.exit_code = 128 + number
     return stop
+
+
+def _finished_checks(folder: Path) -> int:
+    from auditkit.errors import ResultError
+    from auditkit.run_store import read_records, read_state
+
+    try:
+        state = read_state(folder)
+        return 0 if state is None else len(read_records(folder, state.id)[0])
+    except (ResultError, OSError):
+        return 0

@@ -79,3 +79,52 @@ def sync_directory(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def publish_folder(writing: Path, target: Path) -> None:
+    """Give a finished folder its name, replacing what had it before.
+
+    A crash leaves the old folder or the new one, at worst under the name that `recover_folder`
+    looks for.
+
+    Raises:
+        StoreError: It cannot be done; the old folder is where it was.
+    """
+    former = _former(target)
+    try:
+        recover_folder(target)
+        for file in sorted(writing.rglob("*")):
+            if file.is_file():
+                sync_file(file)
+        shutil.rmtree(former, ignore_errors=True)
+        if target.exists():
+            target.replace(former)
+        try:
+            writing.replace(target)
+        except OSError:
+            recover_folder(target)
+            raise
+        sync_directory(target.parent)
+    except OSError as error:
+        raise unwritable(target, error) from None
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def recover_folder(target: Path) -> None:
+    """Undo a `publish_folder` that was cut off between its two steps."""
+    former = _former(target)
+    if former.exists() and not target.exists():
+        former.replace(target)
+
+
+def sync_file(file: Path) -> None:
+    """Make the content of a file durable."""
+    handle = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _former(target: Path) -> Path:
+    return target.with_name(f".{target.name}.former")

@@ -1,4 +1,4 @@
-"""For authors of checks: small data, fixed answers, and the contract every check must keep."""
+"""For authors of checks and remedies: small data, fixed answers, and the contracts to keep."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.check import HEADINGS, Check, Confidence, Context
+from auditkit.check import HEADINGS, Check, Confidence, Context, Predictor
 from auditkit.data import Attribute, AuditData
-from auditkit.engine import run_check
 from auditkit.finding import Finding, Outcome
+from auditkit.measuring import run_check
 from auditkit.model import Capability, Predictions
 from auditkit.plan import PlannedCheck
+from auditkit.remedy import HEADINGS as REMEDY_HEADINGS
+from auditkit.remedy import Remedy
 from auditkit.result import SuiteLimit
 
 
@@ -95,7 +97,38 @@ def findings_of(
     limits: Mapping[str, float | None] | None = None,
 ) -> list[Finding]:
     """Run one check on fixed answers, with its own limits or the ones given."""
-    entry = PlannedCheck(
+    entry = planned(check, params, limits)
+    return run_check(entry, tiny_context(data, predictions, family=_gated(entry)))
+
+
+def findings_on(
+    check: Check,
+    data: AuditData,
+    predictor: Predictor,
+    params: Any = None,
+    limits: Mapping[str, float | None] | None = None,
+) -> list[Finding]:
+    """Run one check with a predictor that answers what is not in the data, too.
+
+    Ask a model with `SharedPredictor(FakeModel(answer))`.
+    """
+    entry = planned(check, params, limits)
+    context = Context(
+        predictor=predictor,
+        data=data,
+        splits={},
+        confidence=Confidence(family=_gated(entry)),
+        rng=np.random.default_rng(0),
+        advance=lambda _: None,
+    )
+    return run_check(entry, context)
+
+
+def planned(
+    check: Check, params: Any = None, limits: Mapping[str, float | None] | None = None
+) -> PlannedCheck:
+    """A check as an audit with these parameters and limits plans it."""
+    return PlannedCheck(
         check=check,
         severity=check.severity,
         limits={
@@ -106,8 +139,10 @@ def findings_of(
         required=False,
         obstacle="",
     )
-    gated = sum(limit.value is not None for limit in entry.limits.values())
-    return run_check(entry, tiny_context(data, predictions, family=max(gated, 1)))
+
+
+def _gated(entry: PlannedCheck) -> int:
+    return max(sum(limit.value is not None for limit in entry.limits.values()), 1)
 
 
 def assert_check_contract(check: Check) -> None:
@@ -180,3 +215,29 @@ def _assert_serialisable(check: Check, name: str, findings: list[Finding]) -> No
     adapter = TypeAdapter(list[Finding])
     document = json.dumps(adapter.dump_python(findings, mode="json"), allow_nan=False)
     assert adapter.validate_json(document) == findings, f"{check.id}: {name}: changed by JSON"
+
+
+def assert_remedy_contract(remedy: Remedy) -> None:
+    """Assert what every remedy owes its users.
+
+    Documented under the fixed headings; parameters are a frozen dataclass whose defaults are
+    possible and survive JSON; it is meant for something; an empty suite is no conflict.
+    """
+    import json
+
+    from pydantic import TypeAdapter
+
+    parts = remedy.sections
+    missing = [heading for heading in REMEDY_HEADINGS if not parts.get(heading)]
+    assert not missing, f"{remedy.id}: the docstring lacks {missing}"
+    assert parts[""], f"{remedy.id}: the docstring lacks a first sentence"
+    assert remedy.improves, f"{remedy.id}: it is meant to improve nothing"
+    assert dataclasses.is_dataclass(remedy.params), f"{remedy.id}: params is no dataclass"
+    assert getattr(remedy.params, "__dataclass_params__").frozen, (  # noqa: B009
+        f"{remedy.id}: params is not frozen"
+    )
+    defaults = remedy.params()
+    written = json.dumps(dataclasses.asdict(defaults), allow_nan=False)
+    read = TypeAdapter(remedy.params).validate_json(written, strict=True)
+    assert read == defaults, f"{remedy.id}: the parameters are changed by JSON"
+    assert remedy.conflict(defaults, {}) == "", f"{remedy.id}: conflicts with an empty suite"

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from auditkit.check import Check
 from auditkit.data import AuditData
-from auditkit.engine import run_check
 from auditkit.finding import Finding, Outcome
+from auditkit.measuring import run_check
 from auditkit.model import Predictions
 from auditkit.plan import PlannedCheck
 from auditkit.registry import load_registry

@@ -1,9 +1,10 @@
 """The shared predictor side by side with `transformers.pipeline` on the same texts.
 
-    python benchmarks/predictor.py [--model DIR] [--rows N] [--repeats N] [--workers]
+    python benchmarks/predictor.py [--model DIR] [--rows N] [--repeats N] [--workers | --onnx]
 
 With --workers, one worker side by side with one per core, and with one that uses all cores inside
-each operation.
+each operation. With --onnx, torch side by side with ONNX Runtime, in full batches and asked one
+text at a time.
 
 Texts are shuffled SST-2 sentences from $AUDITKIT_DATA/sst2/*.csv, or random words of the same
 lengths. Without --model, a random BERT of MiniLM's size (6 layers, hidden size 384). Every arm is
@@ -24,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from auditkit.config import ModelConfig
 from auditkit.cores import available_cores
@@ -102,12 +103,19 @@ def pipeline_arms(folder: Path) -> dict[str, Arm]:
 class OurArm:
     """A fresh predictor each time, so that nothing is remembered; keeps the last one."""
 
-    def __init__(self, folder: Path, workers: int | None = None) -> None:
-        config = ModelConfig(path=str(folder), device="cpu", workers=workers)
+    def __init__(
+        self,
+        folder: Path,
+        workers: int | None = None,
+        backend: Literal["torch", "onnx"] = "torch",
+        batch_tokens: int = 1024,
+    ) -> None:
+        config = ModelConfig(path=str(folder), device="cpu", workers=workers, backend=backend)
         self.model = load_transformers(config, online=False)
+        self.batch_tokens = batch_tokens
 
     def __call__(self, texts: list[str]) -> list[str]:
-        self.predictor = SharedPredictor(self.model)
+        self.predictor = SharedPredictor(self.model, batch_tokens=self.batch_tokens)
         labels = self.predictor.predict(texts).labels
         return [self.model.class_names[label] for label in labels]
 
@@ -129,18 +137,33 @@ def worker_arms(folder: Path) -> dict[str, Arm]:
     }
 
 
+def backend_arms(folder: Path) -> dict[str, Arm]:
+    """ONNX Runtime, and both backends asked one text at a time."""
+    onnx = OurArm(folder, backend="onnx")
+    print(onnx.model.assumptions["backend"])
+    return {
+        "ONNX Runtime": onnx,
+        "torch, single texts": OurArm(folder, batch_tokens=1),
+        "ONNX Runtime, single": OurArm(folder, backend="onnx", batch_tokens=1),
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--rows", type=int, default=1800)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", action="store_true", help="compare numbers of workers")
+    parser.add_argument("--onnx", action="store_true", help="compare torch and ONNX Runtime")
     options = parser.parse_args()
     texts, source = sentences(options.rows)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.model or random_model(Path(scratch), texts)
         ours = OurArm(folder, 1 if options.workers else None)
-        others = worker_arms(folder) if options.workers else pipeline_arms(folder)
+        make = pipeline_arms
+        if options.workers or options.onnx:
+            make = worker_arms if options.workers else backend_arms
+        others = make(folder)
         arms: dict[str, Arm] = {"auditkit": ours, **others}
         laps = race(arms, texts, options.repeats)
     import torch

@@ -39,7 +39,14 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def save_model() -> Callable[..., Path]:
     """A function that saves a random two-layer BERT with a word tokenizer."""
 
-    def save(folder: Path, *, labels: int = 2, seed: int = 0, dtype: str = "float32") -> Path:
+    def save(
+        folder: Path,
+        *,
+        labels: int = 2,
+        seed: int = 0,
+        dtype: str = "float32",
+        spread: float = 0.4,
+    ) -> Path:
         torch = pytest.importorskip("torch")
         transformers = pytest.importorskip("transformers")
         tokenizers = pytest.importorskip("tokenizers")
@@ -66,7 +73,7 @@ def save_model() -> Callable[..., Path]:
             num_attention_heads=2,
             intermediate_size=48,
             max_position_embeddings=64,
-            initializer_range=0.4,
+            initializer_range=spread,
             num_labels=labels,
             id2label=dict(enumerate(names)),
             label2id={name: i for i, name in enumerate(names)},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from auditkit.behaviour import Reading, read_suite
 from auditkit.catalogue import generated
 from auditkit.config import Policy, parse_config
 from auditkit.gate import ExitCode
@@ -50,6 +51,11 @@ def test_the_policy_shown_to_users_is_accepted():
     Policy.model_validate(table["policy"])
 
 
+def test_the_suite_shown_to_users_is_read():
+    cases = read_suite(ROOT / "examples" / "suite.jsonl", Reading(("negative", "positive")))
+    assert {case.kind for case in cases} == {"MFT", "INV", "DIR"}
+
+
 def test_the_readme_lists_every_exit_code():
     text = read("README.md")
     listed = {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
@@ -57,11 +63,26 @@ def test_the_readme_lists_every_exit_code():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/checks.md"):
+    for document in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/checks.md",
+        "docs/plan.md",
+    ):
         text = read(document)
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             if "://" not in link:
                 assert (ROOT / document).parent.joinpath(link).exists(), f"{document}: {link}"
+
+
+def test_the_remedy_shown_to_contributors_is_one(tmp_path):
+    code = blocks("CONTRIBUTING.md", "python")[1]
+    (tmp_path / "balanced_classes.py").write_text(code, encoding="utf-8")
+    registry = load_registry([tmp_path])
+    assert not registry.broken
+    remedy = registry.get_remedy("quality.balanced-classes")
+    assert remedy.sections["What it does"]
 
 
 def test_the_check_shown_to_contributors_keeps_the_contract(tmp_path):

@@ -168,7 +168,7 @@ def test_a_check_draws_its_own_random_numbers_whatever_else_runs(tmp_path):
 
 
 def test_each_distinct_input_reaches_the_model_once(tmp_path):
-    statistics = auditkit.run(settings(tmp_path)).result.predictor
+    statistics = auditkit.run(settings(tmp_path)).result.timing.asking
     assert statistics.distinct == ROWS
     assert statistics.asked > 5 * ROWS
 

@@ -685,9 +685,9 @@ def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
     assert any("longer than 48 tokens" in warning for warning in cold.subject.warnings)
     warm, loaded = audited(tmp_path / "auditkit.toml")
     assert loaded == []
-    assert warm.predictor == PredictorStatistics(cold.predictor.asked, 120, cached=120)
+    assert warm.timing.asking == PredictorStatistics(cold.timing.asking.asked, 120, cached=120)
     assert warm.timing.model_seconds == 0
-    blank = {"timing": Timing(), "predictor": PredictorStatistics()}
+    blank = {"timing": Timing()}
     assert replace(warm, **blank).to_json() == replace(cold, **blank).to_json()
 
 
@@ -704,5 +704,55 @@ def test_without_a_cache_nothing_is_written(tmp_path: Path, module, monkeypatch,
         table["cache"]["enabled"] = True
         auditkit.run(parse_config(table))
         second = auditkit.run(parse_config(table)).result
-    assert second.predictor.cached == 2
+    assert second.timing.asking.cached == 2
     assert not caplog.records
+
+
+# --- opened only to look things up --------------------------------------------------------------
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_store_opened_to_read_finds_everything_and_changes_nothing(store) -> None:
+    cold = ask(store, Letters())
+    store.of(KEY).record("topic", "said")
+    store.close()
+    before = held(store.path.parent)
+    with PredictionStore(store.path.parent, max_bytes=1, read_only=True) as again:
+        model = Letters()
+        assert same(ask(again, model), cold)
+        assert again.of(KEY).recall("topic") == "said"
+        ask(again, model, ["new"])
+        assert model.asked == ["new"]
+        again.of(KEY).record("topic", "else")
+        assert again.of(KEY).recall("topic") == "said"
+        assert again.contents().rows == len(ASKED)
+    assert held(store.path.parent) == before
+
+
+def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path: Path, caplog) -> None:
+    with PredictionStore(tmp_path / "cache", read_only=True) as none:
+        assert ask(none, Letters()).labels.tolist() == [1, 0, 1, 0]
+    assert not (tmp_path / "cache").exists()
+    assert caplog.text == ""
+
+
+def test_a_damaged_file_and_damaged_rows_are_left_to_the_next_audit(store, caplog) -> None:
+    ask(store, Letters())
+    store.attempt(lambda db: db.execute("UPDATE answers SET payload = x'00'"), None)
+    store.close()
+    before = held(store.path.parent)
+    with PredictionStore(store.path.parent, read_only=True) as again:
+        model = Letters()
+        ask(again, model)
+        assert sorted(model.asked) == ASKED
+    assert held(store.path.parent) == before
+    store.path.write_bytes(b"garbage" * 500)
+    before = held(store.path.parent)
+    with PredictionStore(store.path.parent, read_only=True) as again:
+        ask(again, model)
+        assert not again.usable
+    assert "cannot be used" in caplog.text
+    assert held(store.path.parent) == before

@@ -236,13 +236,13 @@ def test_answers_are_the_same_bits_whatever_the_order(real) -> None:
 
 def test_padding_stays_small_and_within_the_budget(real, monkeypatch) -> None:
     shapes = []
-    forward = real._model.forward
+    forward = real._loaded.forward.model.forward
 
     def spy(input_ids, **rest):
         shapes.append(tuple(input_ids.shape))
         return forward(input_ids=input_ids, **rest)
 
-    monkeypatch.setattr(real._model, "forward", spy)
+    monkeypatch.setattr(real._loaded.forward.model, "forward", spy)
     predictor = SharedPredictor(real, batch_tokens=128)
     predictor.predict(texts(200))
     assert all(rows * longest <= 128 for rows, longest in shapes)

@@ -29,18 +29,44 @@ def plugin(folder: Path, name: str, text: str) -> Path:
     return folder
 
 
-def test_every_builtin_check_is_named_after_its_file():
-    for check in load_registry().checks.values():
-        path = check.module.removeprefix("auditkit.checks.").replace("_", "-")
-        assert check.id == path
+REMEDY = '''
+from auditkit.remedy import remedy
+
+@remedy("{id}", title="t", improves=("quality",))
+def mine(context, params):
+    """One line."""
+    return context.model
+'''
 
 
-def test_every_file_of_the_checks_folder_holds_one_check():
+def test_every_builtin_check_and_remedy_is_named_after_its_file():
+    registry = load_registry()
+    for entry in (*registry.checks.values(), *registry.remedies.values()):
+        path = entry.module.removeprefix("auditkit.checks.").replace("_", "-")
+        assert entry.id == path
+
+
+def test_every_file_of_the_checks_folder_holds_one_check_or_remedy():
     folder = Path(auditkit.__file__).parent.parent / "checks"
     if not folder.is_dir():
         pytest.skip("not a checkout")
     files = [file for file in folder.rglob("*.py") if not file.name.startswith("_")]
-    assert len(files) == len(load_registry().checks)
+    registry = load_registry()
+    assert len(files) == len(registry.checks) + len(registry.remedies)
+
+
+def test_a_remedy_in_a_folder_is_collected_and_found_by_its_id(tmp_path):
+    registry = load_registry([plugin(tmp_path / "own", "mine.py", REMEDY.format(id="own.mine"))])
+    assert registry.find("own.mine") is registry.get_remedy("own.mine")
+    assert "own.mine" not in registry.checks
+    with pytest.raises(RegistryError, match=r"Did you mean 'own\.mine'"):
+        registry.find("own.mime")
+
+
+def test_a_remedy_may_not_take_the_id_of_a_check(tmp_path):
+    text = REMEDY.format(id="quality.metric")
+    with pytest.raises(RegistryError, match=r"checks or remedies are called 'quality\.metric'"):
+        load_registry([plugin(tmp_path / "own", "mine.py", text)])
 
 
 def test_a_folder_of_checks_is_collected(tmp_path):

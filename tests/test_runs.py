@@ -19,6 +19,7 @@ import auditkit
 from auditkit.cli import main
 from auditkit.config import parse_config
 from auditkit.errors import ResultError
+from auditkit.forecast import forecast
 from auditkit.journal import line_of, read_journal
 from auditkit.manifest import write_manifest
 from auditkit.result import SeedRun, Timing
@@ -161,6 +162,49 @@ def test_a_torn_line_and_a_changed_line_run_again_and_are_reported(bench, capsys
     assert any("cut off" in note for note in notes)
     assert any("set aside" in note for note in notes)
     assert (bench.out / "events.damaged").exists()
+
+
+IN_PARTS = """
+    for part in "ab", "cd", "ef":
+        if context.kept.get(part) is None:
+            with Path({log!r}).open("a") as log:
+                log.write(part + "\\n")
+            if part == "ef" and Path({stop!r}).exists():
+                raise KeyboardInterrupt
+            context.kept.put(part, [part, 1.5])
+    assert [context.kept.get(part) for part in ("ab", "ef")] == [["ab", 1.5], ["ef", 1.5]]
+"""
+
+
+def test_a_long_check_that_was_cut_off_goes_on_where_it_stopped(bench):
+    stop = bench.folder / "stop"
+    bench.write_check(1, IN_PARTS.format(log=str(bench.log), stop=str(stop)).strip())
+    whole = auditkit.run(bench.config)
+    assert bench.executed() == ["own.c0", "own.c1", "ab", "cd", "ef", *ALL[2:]]
+    stop.touch()
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert bench.executed() == ["own.c0", "own.c1", "ab", "cd", "ef"]
+    stop.unlink()
+    resumed = bench.run()
+    assert bench.executed() == ["own.c1", "ef", *ALL[2:]]
+    assert timeless(resumed) == timeless(whole)
+    assert verify(bench.out).differences == ()
+
+
+def test_parts_of_a_check_bind_an_unfinished_run_and_serve_no_other(bench):
+    stop = bench.folder / "stop"
+    stop.touch()
+    bench.write_check(0, IN_PARTS.format(log=str(bench.log), stop=str(stop)).strip())
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    change_data(bench)
+    with pytest.raises(RunMismatchError, match="0 checks done"):
+        bench.run()
+    stop.unlink()
+    bench.executed()
+    bench.run(fresh=True)
+    assert bench.executed() == ["own.c0", "ab", "cd", "ef", *ALL[1:]]
 
 
 class Noting:
@@ -354,6 +398,69 @@ def test_an_audited_split_is_part_of_the_question(bench):
     assert bench.executed() == ALL
 
 
+def test_another_sample_is_another_question(bench):
+    bench.config["data"]["sample"] = 20
+    assert bench.run().result.subject.rows == 20
+    bench.executed()
+    bench.config["data"]["sample"] = 30
+    assert bench.run().result.subject.rows == 30
+    assert bench.executed() == ALL
+
+
+def damage_result(bench: Bench) -> None:
+    path = bench.out / "report.html"
+    path.write_text(path.read_text() + " ")
+
+
+def crash_one(bench: Bench) -> None:
+    bench.write_check(2, body="raise RuntimeError")
+    bench.run()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bench: None,
+        damage_result,
+        crash_one,
+        change_data,
+        change_limit,
+        change_seed,
+        lambda bench: bench.write_check(3, body="'changed'"),
+        lambda bench: bench.cut_off(2),
+        lambda bench: bench.cut_off(0),
+        lambda bench: (bench.write_check(3, body="'changed'"), bench.run(), bench.cut_off(1)),
+        lambda bench: (change_data(bench), bench.run(fresh=True), bench.cut_off(1)),
+        lambda bench: (bench.out / "run.json").write_text("{"),
+        lambda bench: (bench.cut_off(0), change_data(bench)),
+    ],
+)
+def test_what_a_run_will_find_is_foreseen(bench, change):
+    bench.run()
+    change(bench)
+    expected, _ = forecast(parse_config({**bench.config, "report": {"directory": str(bench.out)}}))
+    bench.executed()
+    before = {f: f.read_bytes() for f in bench.out.rglob("*") if f.is_file()}
+    result = bench.run().result
+    executed = set(bench.executed())
+    assert expected.found.recalled == set(ALL) - executed
+    unchanged = before == {f: f.read_bytes() for f in bench.out.rglob("*") if f.is_file()}
+    assert expected.found.stored == unchanged
+    assert set(result.replayed) <= expected.found.recalled
+    assert expected.found.note == ""
+
+
+def test_a_run_that_will_be_refused_is_foreseen(bench):
+    bench.run()
+    bench.cut_off(2)
+    change_data(bench)
+    expected, _ = forecast(parse_config({**bench.config, "report": {"directory": str(bench.out)}}))
+    assert expected.found.recalled == set()
+    assert "unfinished run with other inputs" in expected.found.note
+    with pytest.raises(RunMismatchError):
+        bench.run()
+
+
 # Proof
 
 
@@ -478,6 +585,25 @@ def test_a_signal_keeps_what_is_finished_and_says_how_to_go_on(bench, name, code
     bench.write_check(2)
     bench.run()
     assert bench.executed() == ALL[2:]
+
+
+SWALLOWED = """import os, signal
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise {error}("native code made this of it") from None
+"""
+
+
+@pytest.mark.parametrize("error", ["ImportError", "BaseException"])
+def test_a_signal_that_native_code_turns_into_another_error_still_stops(bench, error):
+    bench.write_check(2, body=SWALLOWED.format(error=error))
+    done = subprocess.run(
+        command_line(bench), capture_output=True, text=True, check=False, preexec_fn=_as_in_front
+    )
+    assert done.returncode == 130, done.stderr
+    assert "stopped by SIGINT; 2 finished checks are kept" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_full_disk_says_where_and_loses_nothing(bench):

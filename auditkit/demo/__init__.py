@@ -1,6 +1,7 @@
 """A complete example to audit: data, a model fine-tuned on it, and the configuration file.
 
-Two defects are planted, and an audit with default limits finds these two and nothing else:
+Two defects are planted, and the audit finds these two and nothing else. Its limits are the default
+ones but for one, see the configuration:
 
 - One dialect's slang praise was labelled as complaint in the training data, so the model
   recognises fewer of that group's satisfied customers (`fairness.equalized-odds`).
@@ -52,10 +53,28 @@ id = "id"
 # Where report.html and the other results are written.
 directory = "audit"
 
-# Every check runs with its default limits. To change one, for example:
+# Every check runs with its default limits but this one. Typing errors in two words of a short
+# message cost this small model three to four points of accuracy. It would take more rows than 500
+# to show that to be within the default of five, so ten are allowed.
+[checks."robustness.natural-noise"]
+limits.accuracy_drop = 0.1
+
+# Hundreds of attacks more would take minutes, and nothing that they look for is planted here.
+[checks."robustness.attack-sanity"]
+enabled = false
+[checks."robustness.fairness-of-robustness"]
+enabled = false
+[checks."robustness.validity"]
+enabled = false
+
+# To change another, for example:
 #
 # [checks."fairness.equalized-odds"]
 # severity = "critical"
+
+# Attacks take minutes, and hardly any classifier survives them. Without this line they run, too.
+[checks."robustness.adversarial-attack"]
+enabled = false
 """
 
 

@@ -28,7 +28,12 @@ def load_model(
     if config.model.path is not None:
         from auditkit.models.transformers_text import load_transformers
 
-        return load_transformers(config.model, online=config.online, store=store)
+        texts: tuple[str, ...] = ()
+        if config.model.backend != "torch" and config.data.text is not None:
+            from auditkit.sources.rows import read_texts
+
+            texts = read_texts(table, config.data.text)
+        return load_transformers(config.model, online=config.online, store=store, texts=texts)
     if config.model.callable is not None:
         from auditkit.models.python_callable import load_callable
 

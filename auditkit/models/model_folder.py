@@ -51,6 +51,7 @@ class ModelFolder:
         dtypes: Every floating type among the weights.
         digest: SHA-256 over the sorted names and SHA-256 digests of weights, configs and
             tokenizer files. Links are followed: the content counts.
+        weights: The safetensors files.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class ModelFolder:
     dtype: str
     dtypes: frozenset[str]
     digest: str
+    weights: tuple[Path, ...]
 
 
 def inspect_folder(path: Path) -> ModelFolder:
@@ -92,6 +94,7 @@ def inspect_folder(path: Path) -> ModelFolder:
         dtype=_widest(path, dtypes),
         dtypes=dtypes,
         digest=_digest(files),
+        weights=tuple(weights),
     )
 
 

@@ -37,6 +37,11 @@ def notebook(result: AuditResult) -> str:
     )
 
 
+def fill(template: str, **values: Any) -> str:
+    """A template filled with views; every text in them is escaped and cut to length."""
+    return _environment().get_template(template).render(**values)
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined

@@ -7,16 +7,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditkit.forecast import BUSY_SPREAD, Budgeted, CheckCost, Compared, Forecast
+from auditkit.forecast import Budgeted, Forecast
+from auditkit.forecast.check_cost import CheckCost
+from auditkit.forecast.comparison import Compared
+from auditkit.forecast.model_cost import ModelCost
 from auditkit.render.figures import NONE, count, duration, figure, percent
 from auditkit.render.terminal import Pen
-from auditkit.resolution import ASSUMED_RATE, POWER, AttributeRows, Resolution
+from auditkit.resolution import ASSUMED_AUC, ASSUMED_RATE, POWER, AttributeRows, Resolution
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
 
 UNKNOWN = "not estimated"
+RECALLED = "replayed from the store"
+BUSY_SPREAD = 3.0
+"""Spread of the timed batches from which on the reader is told not to trust the estimate."""
 _GROUPS = 12
 """Groups of one attribute that are listed."""
 
@@ -49,7 +55,7 @@ class Outlook:
         yield pen.write("")
         yield _costs(expected, pen)
         for line in _cost_notes(expected):
-            yield pen.write(line, "dim")
+            yield pen.write(line, "dim", longest=1_000)
         if expected.attributes:
             yield pen.write("\n")
             yield pen.write("Groups", "bold")
@@ -59,7 +65,9 @@ class Outlook:
             yield pen.write("")
             yield _resolutions(expected.resolutions, pen)
             for line in _resolution_notes(expected):
-                yield pen.write(line, "dim", longest=1_000)
+                yield pen.write(line, "dim", longest=1_500)
+        for one in expected.unresolved:
+            yield pen.write(f"not estimated: {one.check}, {one.reason}", "dim")
         if self.fitted is not None:
             yield pen.write("")
             yield from _budget(expected, self.fitted, pen)
@@ -105,49 +113,85 @@ def _quantity(value: float | None, is_time: bool) -> str:
 
 
 def _costs(expected: Forecast, pen: Pen) -> Table:
-    asked = "answers looked up" if expected.recorded else "model calls"
-    table = _table("part", asked, "time")
+    asked = ("rows looked up",) if expected.recorded else ("inputs", "in cache", "to model")
+    table = _table("part", *asked, "time")
+    dashes = (NONE,) * len(asked)
     model = expected.model
-    table.add_row("reading the data, loading the model", NONE, duration(expected.load))
-    if not expected.recorded:
-        table.add_row("asking about the audited rows", count(model.distinct),
-                      duration(model.seconds + model.tokenize))  # fmt: skip
-        table.add_row("asking some twice", NONE, duration(model.probe))
+    table.add_row("reading the data, loading the model", *dashes, duration(expected.load))
+    if expected.recorded:
+        table.add_row("audited rows", count(model.distinct), duration(model.total))
     else:
-        table.add_row("audited rows", count(model.distinct), duration(model.seconds))
+        table.add_row("asking about the audited rows", *_calls(model), duration(model.total))
+        table.add_row("asking some twice", *dashes, duration(expected.probe))
     for check in expected.checks:
-        table.add_row(pen.write(check.id), *_check_cells(check, pen))
+        cells = _check_cells(check, dashes, pen)
+        table.add_row(pen.write(check.id), *cells)
     for check_id, reason in expected.left_out:
-        table.add_row(pen.write(check_id), NONE, pen.write(reason))
-    calls = None if any(c.calls is None for c in expected.checks) else model.distinct
-    total = count(calls) if calls is not None else f"{model.distinct:,} + ?"
-    table.add_row("total", total, duration(expected.seconds), style="bold")
+        table.add_row(pen.write(check_id), *dashes, pen.write(reason))
+    parts = expected.asked
+    figures = [sum(n) for n in zip(*((p.distinct, p.cached, p.asked) for p in parts), strict=True)]
+    more = "" if expected.complete else " + ?"
+    totals = [f"{n:,}{more}" for n in figures[: len(asked)]]
+    table.add_row("total", *totals, duration(expected.seconds), style="bold")
     return table
 
 
-def _check_cells(check: CheckCost, pen: Pen) -> tuple[RenderableType, RenderableType]:
+def _calls(cost: ModelCost) -> tuple[str, str, str]:
+    return count(cost.distinct), count(cost.cached), count(cost.asked)
+
+
+def _check_cells(check: CheckCost, dashes: tuple[str, ...], pen: Pen) -> tuple[RenderableType, ...]:
     if check.obstacle:
-        return NONE, pen.write(f"not applicable: {check.obstacle}", "dim")
-    if check.total is None:
-        return UNKNOWN, UNKNOWN
-    return count(check.calls), duration(check.total)
+        return *dashes, pen.write(f"not applicable: {check.obstacle}", "dim")
+    if check.recalled:
+        return *dashes, pen.write(RECALLED, "dim")
+    if check.total is None or check.asked is None:
+        return *(("?",) * len(dashes)), UNKNOWN
+    return *_calls(check.asked)[: len(dashes)], duration(check.total)
 
 
 def _cost_notes(expected: Forecast) -> Iterator[str]:
+    found = expected.found
+    if found.stored:
+        yield (
+            f"{expected.directory} holds the verdict of just this audit: it will be shown, and "
+            "nothing measured."
+        )
+    elif not expected.recorded:
+        yield from _model_notes(expected)
+    if found.recalled and not found.stored:
+        yield f"{RECALLED}: nothing it depends on has changed since a run in {expected.directory}."
+    if found.note:
+        yield found.note
+    if expected.spread > BUSY_SPREAD:
+        yield (
+            f"This machine is busy: the same work took up to {expected.spread:.0f} times as long "
+            "from one batch to the next. The times can be wrong by as much."
+        )
+    if not expected.complete:
+        yield (
+            "not estimated: what the check asks depends on the model's answers, or it fails on "
+            "made-up ones. The total leaves it out."
+        )
+    if any(c.asked is not None and c.asked.distinct for c in expected.checks):
+        yield (
+            "inputs of a check: those that no audited row and no check before it has. The other "
+            "checks run beside it, which the total takes into account."
+        )
+
+
+def _model_notes(expected: Forecast) -> Iterator[str]:
     model = expected.model
-    if not expected.recorded:
+    if model.asked:
         size = f"{model.tokens:,} tokens in " if model.tokens else ""
         yield (
-            f"{size}{model.batches:,} batches, timed on {model.timed}. The audited rows are asked "
-            "once, before the first check."
+            f"{size}{model.batches:,} batches, timed on {expected.timed}. The audited rows are "
+            "asked once, before the first check."
         )
-    if model.spread > BUSY_SPREAD:
-        yield (
-            f"This machine is busy: the same work took up to {model.spread:.0f} times as long from "
-            "one batch to the next. The times can be wrong by as much."
-        )
-    if any(c.total is None for c in expected.checks):
-        yield "The total leaves out what is not estimated."
+    elif expected.rows and not expected.timed:
+        yield "The cache answers everything: the model is not loaded, now or in the audit."
+    if expected.cache:
+        yield expected.cache
 
 
 def _groups(attribute: AttributeRows) -> str:
@@ -165,21 +209,28 @@ def _groups(attribute: AttributeRows) -> str:
 def _resolutions(found: Sequence[Resolution], pen: Pen) -> Table:
     from rich.text import Text
 
-    table = _table("what it can show", "limit", "detects", "PASS if fair", "rows needed")
+    table = _table("what it can show", "limit", "margin", "detects", "PASS chance", "rows needed")
     check = ""
     for one in found:
         if one.check != check:
             table.add_row(pen.write(one.check))
             check = one.check
-        label = Text.assemble("  ", pen.write(one.attribute, longest=60))
+        label = Text.assemble("  ", pen.write(_label(one), longest=60))
         if one.small:
             shown = f"{', '.join(one.small[:4])}{', …' if len(one.small) > 4 else ''}"
             label.append_text(Text("\n  ") + pen.write(f"too small: {shown}", "yellow", 120))
-        table.add_row(label, figure(one.limit), _gap(one), _chance(one), count(one.needed_total))
+        margin = NONE if one.margin is None else f"{one.margin:.3f}"
+        table.add_row(
+            label, figure(one.limit), margin, _detects(one), _chance(one), count(one.needed_total)
+        )
     return table
 
 
-def _gap(one: Resolution) -> str:
+def _label(one: Resolution) -> str:
+    return one.attribute or one.rate
+
+
+def _detects(one: Resolution) -> str:
     return "none" if one.detectable is None else f"{one.detectable:.3f}"
 
 
@@ -192,19 +243,42 @@ def _chance(one: Resolution) -> str:
 
 
 def _resolution_notes(expected: Forecast) -> Iterator[str]:
+    measures = {one.measure for one in expected.resolutions}
     yield (
-        f"detects: smallest gap found in {percent(POWER)} of audits, between the two smallest "
-        "groups, corrected for all comparisons. PASS if fair: chance that a model without any gap "
-        "passes. rows needed: rows like these that raise it to about "
-        f"{percent(POWER)}."
+        "margin: how far the bound a PASS is read from lies from the number itself. detects: what "
+        f"is found in {percent(POWER)} of audits, corrected for all comparisons: "
+        f"{'; '.join(said for name, said in _DETECTED.items() if name in measures)}. PASS "
+        "chance: that of a model without any such fault. rows needed: rows like these that raise "
+        f"it to about {percent(POWER)}."
     )
-    yield (
-        "Before any answer is seen, the selection rate is assumed to be the share of the label, "
-        f"true positive rate, precision and accuracy {ASSUMED_RATE:g}, the false positive rate "
-        f"{1 - ASSUMED_RATE:.1f}."
-    )
+    yield f"Assumed before any answer is seen: {_assumed(measures)}."
     if expected.clustered:
         yield "Rows that belong together count as one here: the least they are worth."
+
+
+_DETECTED = {
+    "gap": "the smallest gap between the two smallest groups",
+    "ratio": "the highest ratio below 1 of their rates",
+    "drop": "the smallest drop of a group's AUC",
+    "value": "the smallest drop of the metric below its limit, or below what is assumed",
+    "gain": "the smallest gain or loss",
+    "calibration_error": "the smallest calibration error",
+}
+
+
+def _assumed(measures: set[str]) -> str:
+    said = []
+    if measures & {"gap", "ratio"}:
+        said.append(
+            "a selection rate as the share of the label, a false positive rate of "
+            f"{1 - ASSUMED_RATE:.1f}"
+        )
+    said.append(f"a true positive rate, precision and accuracy of {ASSUMED_RATE:g}")
+    if "drop" in measures:
+        said.append(f"an AUC of {ASSUMED_AUC:.2f} (variance by Hanley and McNeil, 1982)")
+    if "calibration_error" in measures:
+        said.append("for the calibration error, probabilities evenly between chance and 1")
+    return "; ".join(said)
 
 
 def _budget(expected: Forecast, fitted: Budgeted, pen: Pen) -> Iterator[RenderableType]:
@@ -216,14 +290,14 @@ def _budget(expected: Forecast, fitted: Budgeted, pen: Pen) -> Iterator[Renderab
         f"{head}{fitted.rows:,} of {expected.rows:,} rows, {duration(fitted.seconds)}.", "bold"
     )
     yield pen.write(fitted.note, longest=1_000)
-    table = _table("what that costs", "detects", "instead of", "PASS if fair", "instead of")
-    before = {(one.check, one.attribute): one for one in expected.resolutions}
+    table = _table("what that costs", "detects", "instead of", "PASS chance", "instead of")
+    before = {(one.check, one.measure, one.attribute): one for one in expected.resolutions}
     for one in fitted.resolutions:
-        was = before.get((one.check, one.attribute))
+        was = before.get((one.check, one.measure, one.attribute))
+        cells = (_detects(one), _detects(was), _chance(one), _chance(was)) if was else ()
         table.add_row(
-            pen.write(f"{one.check.partition('.')[2]}, {one.attribute}", longest=120),
-            _gap(one), _gap(was) if was else NONE, _chance(one), _chance(was) if was else NONE,
-        )  # fmt: skip
+            pen.write(f"{one.check.partition('.')[2]}, {_label(one)}", longest=120), *cells
+        )
     yield table
     yield pen.write("To audit these rows, put into the configuration, under [data]:")
     yield pen.write(f"sample = {fitted.rows}", "bold")

@@ -10,9 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from auditkit.finding import Cell, Curve, Estimate, Estimates, Evidence, Finding, Outcome, Table
+from auditkit.finding import (
+    Cell,
+    Curve,
+    Estimate,
+    Estimates,
+    Evidence,
+    Examples,
+    Finding,
+    Outcome,
+    Table,
+)
 from auditkit.gate import WaivedFinding
 from auditkit.render import charts, figures
+from auditkit.render.changes import Piece, marked
 from auditkit.render.overview import MARKS, Headline, Mark, Row, families, overview
 from auditkit.render.text import plain
 from auditkit.result import AuditResult, Guide, Suite, SuiteCheck
@@ -104,7 +115,28 @@ class CurveView:
     kind: Literal["curve"] = "curve"
 
 
-EvidenceView = TableView | EstimatesView | CurveView
+@dataclass(frozen=True, slots=True)
+class ExampleView:
+    """One changed text: both versions in pieces, of which the changed ones are marked."""
+
+    before: tuple[Piece, ...]
+    after: tuple[Piece, ...]
+    before_label: str
+    after_label: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesView:
+    """Changed texts."""
+
+    title: str
+    rows: tuple[ExampleView, ...]
+    more: int
+    kind: Literal["examples"] = "examples"
+
+
+EvidenceView = TableView | EstimatesView | CurveView | ExamplesView
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +401,8 @@ def _evidence(piece: Evidence, room: _Room) -> EvidenceView:
             return _estimates(piece, room)
         case Curve():
             return _curve(piece, room)
+        case Examples():
+            return _examples(piece, room)
 
 
 def _table(table: Table, room: _Room) -> TableView:
@@ -430,6 +464,17 @@ def _curve(curve: Curve, room: _Room) -> CurveView:
         rows=tuple((figures.figure(x), figures.figure(y), figures.count(n)) for x, y, n in shown),
         more=len(curve.x) - size,
     )
+
+
+def _examples(evidence: Examples, room: _Room) -> ExamplesView:
+    # Two texts weigh about as much as a dozen cells.
+    rows = evidence.rows[: room.take(len(evidence.rows), 12)]
+    views = []
+    for row in rows:
+        before, after = marked(row.before, row.after)
+        labels = plain(row.before_label, CELL), plain(row.after_label, CELL)
+        views.append(ExampleView(before, after, *labels, plain(row.note, CELL)))
+    return ExamplesView(evidence.title, tuple(views), len(evidence.rows) - len(rows))
 
 
 def _not_run(result: AuditResult, rows: tuple[Row, ...]) -> tuple[NotRunView, ...]:
@@ -577,7 +622,8 @@ def _facts(title: str, entries: Mapping[str, str]) -> Facts:
 
 
 def _cost(result: AuditResult) -> tuple[Fact, ...]:
-    asked, timing = result.predictor, result.timing
+    timing = result.timing
+    asked = timing.asking
     return (
         Fact("Started", timing.started or figures.NONE),
         Fact("Took", figures.duration(timing.seconds)),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from auditkit.finding import Outcome
 from auditkit.render.figures import NONE
-from auditkit.render.overview import Family, Mark, Overview, families, overview
+from auditkit.render.overview import Family, Mark, Overview, Row, families, overview
 from auditkit.render.text import inert_for_ci_log, plain
 from auditkit.result import AuditResult
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ROWS = 200
 """Findings in the table."""
+FOLDED = 5
+"""Passes of one measurement of a check from which on only the worst of them is shown."""
 _NARROW = 78
 """Below this width a table would cut numbers off; findings then stand in lines."""
 _STYLES = {
@@ -57,12 +60,13 @@ class Summary:
     ) -> Iterator[RenderableType]:
         """Lay out for the width and the encoding of the console."""
         pen = Pen(self.ci_log, options.encoding)
-        shown = families(self.seen.rows[:ROWS])
+        rows = folded(self.seen.rows)
+        shown = families(rows[:ROWS])
         if options.max_width < _NARROW:
             yield from _lines(shown, pen)
         elif shown:
             yield _table(shown, pen)
-        more = len(self.seen.rows) - ROWS
+        more = len(rows) - ROWS
         if more > 0:
             yield pen.write(f"{more:,} more in result.json", "dim")
         yield pen.write("")
@@ -76,6 +80,32 @@ class Summary:
         word = pen.write(f"{symbol} {head.word}", f"bold {_STYLES[style]}")
         yield Text("  ").join((word, pen.write(self.title, "dim", longest=120)))
         yield pen.write(f"{head.reason} Exit code {head.exit_code}.", longest=1_000)
+
+
+def folded(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows, with many passes of one measurement shown as the one nearest to its limit."""
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.finding.outcome is Outcome.PASS:
+            alike.setdefault((row.finding.check, row.measure), []).append(row)
+    worst = {
+        key: replace(nearest, slice=f"{nearest.slice}, worst of {len(same)}")
+        for key, same in alike.items()
+        if len(same) >= FOLDED and (nearest := max(same, key=_nearness))
+    }
+    shown = []
+    for row in rows:
+        key = (row.finding.check, row.measure)
+        if row.finding.outcome is not Outcome.PASS or key not in worst:
+            shown.append(row)
+        elif row is alike[key][0]:
+            shown.append(worst[key])
+    return tuple(shown)
+
+
+def _nearness(row: Row) -> float:
+    value = row.finding.measurement.value if row.finding.measurement else None
+    return 0.0 if value is None else value if row.finding.direction == "max" else -value
 
 
 @dataclass(frozen=True, slots=True)

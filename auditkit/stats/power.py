@@ -7,13 +7,15 @@ plan with, not to judge by. `alpha` is one-sided as everywhere; 0.025 plans a tw
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
 from auditkit.stats.intervals import critical_value
 
 _HALVINGS = 60
+_STEPS = 200
 
 
 def smallest_detectable_gap(
@@ -36,11 +38,85 @@ def smallest_detectable_gap(
 
     if not found(room):
         return None
-    low, high = 0.0, room
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if found(middle) else (middle, high)
-    return high
+    return _smallest(found, room)
+
+
+def smallest_detectable_drop(n: int, rate: float, alpha: float, power: float = 0.8) -> float | None:
+    """The drop of one rate below `rate` that `n` rows find with probability `power`.
+
+    With the variance at `rate` for the level, as a test has it, and that below for the power.
+    None when not even a drop to 0 could be found.
+    """
+    if n < 1 or not 0.0 < rate <= 1.0:
+        return None
+    level, chance = critical_value(alpha), _quantile(power)
+
+    def found(drop: float) -> bool:
+        lower = rate - drop
+        needed = level * math.sqrt(rate * (1 - rate)) + chance * math.sqrt(lower * (1 - lower))
+        return math.sqrt(n) * drop >= needed
+
+    return _smallest(found, rate) if found(rate) else None
+
+
+def largest_detectable_ratio(
+    n1: int, n2: int, rate: float, alpha: float, power: float = 0.8
+) -> float | None:
+    """The ratio below 1 of two groups' rates that is told from 1 with probability `power`.
+
+    One group has `rate`; the smaller one's is lower. By the variance of the logarithm of a ratio
+    (Katz et al. 1978). None when no ratio that leaves the smaller group a hit could be found.
+    """
+    small, large = sorted((n1, n2))
+    if small < 1 or not 0.0 < rate <= 1.0:
+        return None
+    distance = _distance(alpha, power)
+
+    def found(shortfall: float) -> bool:
+        lower = rate * (1 - shortfall)
+        variance = (1 - lower) / (small * lower) + (1 - rate) / (large * rate)
+        return -math.log1p(-shortfall) >= distance * math.sqrt(variance)
+
+    # Beyond some shortfall the few hits left say less again, so the first that is found counts.
+    most = max(1 - 1 / (small * rate), 0.0)
+    steps = np.linspace(0.0, most, _STEPS + 1)[1:].tolist()
+    first = next((step for step in steps if found(step)), None)
+    return None if first is None else 1 - _smallest(found, first)
+
+
+def smallest_detectable_paired(
+    n: int, discordant: float, alpha: float, power: float = 0.8
+) -> float | None:
+    """The gap between two answers to the same `n` rows that McNemar's test finds (Connor 1987).
+
+    `discordant` is the share of rows that are a hit of one answer only. None when not even a gap
+    as large as that could be found.
+    """
+    if n < 1 or not 0.0 < discordant <= 1.0:
+        return None
+
+    def found(gap: float) -> bool:
+        first = (discordant + gap) / 2
+        return needed_n_paired(first, discordant - first, alpha, power) <= n
+
+    return _smallest(found, discordant) if found(discordant) else None
+
+
+def auc_variance(auc: float, positives: float, negatives: float) -> float:
+    """Variance of an AUC by Hanley & McNeil (1982, Radiology 143:29, equation 1).
+
+    The chance it needs, that two rows of one class are both on the right side of one of the other,
+    is that of normal scores of equal spread (Owen 1956); their exponential scores would make one
+    class the more variable, and which one cannot be known. Raises ValueError unless
+    0 < auc < 1 and both classes have a row.
+    """
+    from scipy.special import owens_t
+
+    if not 0.0 < auc < 1.0 or min(positives, negatives) < 1:
+        raise ValueError(f"no variance of an AUC of {auc} from {positives} and {negatives} rows")
+    both = auc - 2 * float(owens_t(NormalDist().inv_cdf(auc), 1 / math.sqrt(3)))
+    terms = (positives + negatives - 2) * (both - auc**2)
+    return (auc * (1 - auc) + terms) / (positives * negatives)
 
 
 def needed_n(rate: float, gap: float, alpha: float, power: float = 0.8, ratio: float = 1.0) -> int:
@@ -74,6 +150,18 @@ def needed_n_equivalence(
     variance = other * (1 - other) + rate * (1 - rate)
     shifted = _distance(alpha, power) ** 2 * variance / (limit - true_gap) ** 2
     return _whole(max(centred, shifted))
+
+
+def needed_n_ratio(rate: float, limit: float, alpha: float, power: float = 0.8) -> int:
+    """Rows of each group that prove the ratio of equal rates at least `limit`, both ways.
+
+    Two one-sided tests on the scale of the logarithm, with its variance by Katz et al. (1978).
+    Raises ValueError unless 0 < limit < 1 and 0 < rate <= 1.
+    """
+    if not (0.0 < limit < 1.0 and 0.0 < rate <= 1.0):
+        raise ValueError(f"no ratio of at least {limit} can be proved at a rate of {rate}")
+    distance = _distance(alpha, (1 + power) / 2)
+    return max(1, _whole(distance**2 * 2 * (1 - rate) / rate / math.log(limit) ** 2))
 
 
 def needed_n_paired(only_first: float, only_second: float, alpha: float, power: float = 0.8) -> int:
@@ -112,6 +200,15 @@ def expected_null_gap(
         return 0.0
     rates = rng.binomial(counts, rate, size=(draws, counts.size)) / counts
     return float((rates.max(axis=1) - rates.min(axis=1)).mean())
+
+
+def _smallest(found: Callable[[float], bool], most: float) -> float:
+    """The smallest value that is found, where `most` is, and all between them are."""
+    low, high = 0.0, most
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if found(middle) else (middle, high)
+    return high
 
 
 def _towards_half(rate: float) -> tuple[int, float]:

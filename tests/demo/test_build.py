@@ -53,7 +53,7 @@ def test_config_is_valid_and_names_the_files(demo: DemoFiles) -> None:
     assert config.data.sensitive == ["dialect", "region"]
     assert config.data.positive == "positive"
     assert config.report.directory == str(demo.config.resolve().parent / "audit")
-    assert not config.checks
+    assert {*config.checks} == {"robustness.adversarial-attack", "robustness.natural-noise"}
 
 
 @needs_transformers

@@ -89,7 +89,8 @@ def test_an_answer_does_not_depend_on_its_batch(model: TransformersText) -> None
     asked = texts(20)
     together = model.predict(asked).probabilities
     alone = np.concatenate([model.predict([text]).probabilities for text in asked])
-    np.testing.assert_allclose(together, alone, atol=1e-6)
+    # Another number of threads or rows sums in another order: a few units in the last place.
+    np.testing.assert_allclose(together, alone, atol=5e-6)
 
 
 def test_long_texts_are_cut_and_counted(model: TransformersText) -> None:
@@ -182,7 +183,7 @@ def gpt2(tiny_model: Path, tmp_path: Path, **tokenizer: object) -> TransformersT
 
 def test_training_mode_is_noticed(tiny_model: Path) -> None:
     model = load(tiny_model)
-    model._model.bert.encoder.train()
+    model._loaded.forward.model.bert.encoder.train()
     with pytest.raises(ModelError, match="training mode"):
         model.predict(["film"])
 

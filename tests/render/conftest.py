@@ -20,6 +20,8 @@ from auditkit.finding import (
     Estimate,
     Estimates,
     Evidence,
+    Example,
+    Examples,
     Finding,
     Interval,
     Measurement,
@@ -446,12 +448,12 @@ def result_of(
             "torch": "2.10.0",
             "device": "cpu",
         },
-        "predictor": PredictorStatistics(48_211, 15_822, 812_440, 40_118, 902),
         "timing": Timing(
             "2025-03-14T09:26:53Z",
             231.4,
             198.2,
             {item.check: 1.25 * place for place, item in enumerate(findings, start=1)},
+            PredictorStatistics(48_211, 15_822, 812_440, 40_118, 902),
         ),
     }
     return AuditResult(**(fields | changes))
@@ -549,6 +551,9 @@ def _hostile_finding(place: int, text: str) -> Finding:
             text,
         ),
         Curve(text, text, text, (0.1, 0.9), (0.2, 0.8), (3, 4), diagonal=place % 2 == 0),
+        Examples(
+            text, (Example(text, f"{text} {text}", text, text, text), Example("", "", "", ""))
+        ),
     )
     outcome = list(Outcome)[place % 5]
     name = whole(text)
@@ -600,6 +605,7 @@ def many_groups() -> AuditResult:
             tuple(k / size for k in range(size)),
             (3,) * size,
         ),
+        Examples("Broken", tuple(Example("a " * 500, "b " * 500, "x", "y") for _ in range(1_000))),
     )
     findings = tuple(
         finding(

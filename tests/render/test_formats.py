@@ -17,7 +17,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from auditkit.config import Policy
-from auditkit.finding import Outcome, Severity
+from auditkit.finding import Finding, Measurement, Outcome, Severity
 from auditkit.gate import ExitCode, decide
 from auditkit.render import FORMATS, UnknownFormatError, html, junit, markdown, render, terminal
 from auditkit.render.page import page
@@ -399,6 +399,31 @@ def test_the_terminal_ends_with_why_the_build_is_blocked(realistic: AuditResult)
     end = " ".join(printed(realistic).split())[-260:]
     assert "BLOCKED" in end
     assert "fairness.worst-group-accuracy. Exit code 1." in end
+
+
+def passes(count: int, direction: str) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            "robustness.noise", "It holds", Outcome.PASS, Severity.LOW, "",
+            Measurement(f"{direction}_share", 0.3 + i / 100, 100, None, f"part {i}"),
+            limit=0.5 if direction == "max" else 0.2, direction=direction,
+        )
+        for i in range(count)
+    )  # fmt: skip
+
+
+def test_many_passes_of_one_measurement_are_the_one_nearest_to_its_limit(passing) -> None:
+    odd = replace(passes(1, "max")[0], outcome=Outcome.FAIL)
+    odd = replace(odd, measurement=replace(odd.measurement, slice="odd one"))
+    many = replace(passing, findings=(*passes(7, "max"), odd, *passes(6, "min")))
+    text = " ".join(printed(many, 200).split())
+    assert "max share · part 6, worst of 7" in text
+    assert "min share · part 0, worst of 6" in text
+    assert "max share · odd one" in text
+    assert text.count("noise") == 3
+    few = replace(passing, findings=passes(4, "max"))
+    assert "worst" not in printed(few, 200)
+    assert printed(few, 200).count("max share") == 4
 
 
 def test_a_console_that_is_not_unicode_gets_what_it_can_show(hostile: AuditResult) -> None:

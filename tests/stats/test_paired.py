@@ -1,13 +1,22 @@
 """Two answers to the same rows."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from auditkit.finding import Interval
-from auditkit.stats.paired import mcnemar, mcnemar_exact, mcnemar_midp, paired_difference
+from auditkit.stats.paired import (
+    mcnemar,
+    mcnemar_exact,
+    mcnemar_midp,
+    paired_difference,
+    paired_gap,
+)
 
 small = st.integers(0, 60)
 
@@ -106,3 +115,38 @@ def test_no_rows_say_nothing():
 def test_impossible_counts_are_refused(b, c, n):
     with pytest.raises(ValueError, match="discordant"):
         paired_difference(b, c, n, 0.05)
+
+
+@cache
+def ends(b, c, n, alpha):
+    interval = paired_gap(b, c, n, alpha)
+    return interval.lower, interval.upper
+
+
+@pytest.mark.parametrize(("alpha", "most"), [(0.05, 0.052), (0.0005, 0.00055)])
+@pytest.mark.parametrize("second_only", [0.0, 0.005, 0.02, 0.05])
+@pytest.mark.parametrize("gap", [0.05, 0.1])
+def test_each_end_of_the_verdicts_interval_errs_no_more_than_it_says(gap, second_only, alpha, most):
+    n = 60
+    low = high = 0.0
+    for c in range(n + 1):
+        weight = binom.pmf(c, n, second_only)
+        if weight < 1e-7:
+            continue
+        likely = weight * binom.pmf(
+            range(n - c + 1), n - c, (gap + second_only) / (1 - second_only)
+        )
+        for b, probability in enumerate(likely):
+            if probability > 1e-9:
+                lower, upper = ends(b, c, n, alpha)
+                low += probability * (lower > gap + 1e-12)
+                high += probability * (upper < gap - 1e-12)
+    assert low <= most
+    assert high <= most
+
+
+def test_the_verdicts_interval_is_tangos_where_neither_kind_is_rare_and_never_narrower():
+    assert paired_gap(30, 20, 400, 0.05) == paired_difference(30, 20, 400, 0.05)
+    for b, c, n in [(0, 0, 20), (3, 0, 50), (20, 0, 20), (12, 4, 60), (0, 0, 0)]:
+        wide, tango = paired_gap(b, c, n, 0.01), paired_difference(b, c, n, 0.01)
+        assert -1 <= wide.lower <= tango.lower <= tango.upper <= wide.upper <= 1

@@ -5,14 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditkit.stats.intervals import clopper_pearson_bounds
 from auditkit.stats.power import (
+    auc_variance,
     expected_null_gap,
+    largest_detectable_ratio,
     needed_n,
     needed_n_equivalence,
     needed_n_from_interval,
     needed_n_paired,
+    needed_n_ratio,
+    smallest_detectable_drop,
     smallest_detectable_gap,
+    smallest_detectable_paired,
 )
+from auditkit.stats.ratios import ratio_bounds
 
 DETECT = {
     0.5: (1562, 385, 91),
@@ -119,3 +126,59 @@ def test_equal_groups_show_more_than_a_tenth_this_often(groups, shares):
 
 def test_fewer_than_two_groups_have_no_gap():
     assert expected_null_gap([100, 0], 0.8, np.random.default_rng(0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("n1", "n2", "rate", "alpha"), [(800, 1200, 0.3, 0.01), (400, 400, 0.6, 0.001)]
+)
+def test_the_detectable_ratio_is_found_as_often_as_asked(n1, n2, rate, alpha):
+    found = largest_detectable_ratio(n1, n2, rate, alpha)
+    rng = np.random.default_rng(0)
+    low, high = rng.binomial(n1, rate * found, 4000), rng.binomial(n2, rate, 4000)
+    _, upper = ratio_bounds(low, np.array(n1), high, np.array(n2), alpha)
+    assert (upper < 1).mean() == pytest.approx(0.8, abs=0.04)
+
+
+def test_a_ratio_is_not_detectable_where_a_group_has_next_to_no_hits():
+    assert largest_detectable_ratio(20, 1000, 0.1, 0.01) is None
+    assert largest_detectable_ratio(0, 1000, 0.5, 0.01) is None
+    assert largest_detectable_ratio(60, 10_000, 0.9, 0.0001) is not None
+
+
+@pytest.mark.parametrize(("rate", "limit"), [(0.3, 0.8), (0.7, 0.8), (0.5, 0.9)])
+def test_rows_that_prove_a_ratio_prove_it_as_often_as_asked(rate, limit):
+    n = needed_n_ratio(rate, limit, 0.05)
+    rng = np.random.default_rng(1)
+    hits = rng.binomial(n, rate, (2, 4000))
+    lower, upper = ratio_bounds(hits[0], np.array(n), hits[1], np.array(n), 0.05)
+    assert ((lower >= limit) & (upper <= 1 / limit)).mean() == pytest.approx(0.8, abs=0.04)
+
+
+@pytest.mark.parametrize(("n", "rate", "alpha"), [(500, 0.8, 0.05), (2000, 0.9, 0.001)])
+def test_the_detectable_drop_is_found_as_often_as_asked(n, rate, alpha):
+    drop = smallest_detectable_drop(n, rate, alpha)
+    hits = np.random.default_rng(2).binomial(n, rate - drop, 4000)
+    _, upper = clopper_pearson_bounds(hits, n, alpha)
+    assert (upper < rate).mean() == pytest.approx(0.8, abs=0.05)
+
+
+def test_no_drop_is_detectable_in_a_few_rows():
+    assert smallest_detectable_drop(0, 0.8, 0.05) is None
+    assert smallest_detectable_drop(3, 0.2, 0.01) is None
+    assert smallest_detectable_drop(100, 0.0, 0.05) is None
+
+
+def test_the_detectable_paired_gap_needs_just_these_rows():
+    gap = smallest_detectable_paired(1000, 0.3, 0.01)
+    assert needed_n_paired((0.3 + gap) / 2, (0.3 - gap) / 2, 0.01) in {999, 1000}
+    assert smallest_detectable_paired(5, 0.3, 0.01) is None
+
+
+def test_the_variance_of_an_auc_is_near_that_of_hanley_and_mcneil():
+    # Their worked example: an area of 0.893 from 51 abnormal and 58 normal images, 0.032 for
+    # exponential scores.
+    assert auc_variance(0.893, 51, 58) ** 0.5 == pytest.approx(0.032, abs=0.002)
+    # Without information it is that of Mann and Whitney's test, for any scores.
+    assert auc_variance(0.5, 30, 50) == pytest.approx(81 / (12 * 30 * 50))
+    with pytest.raises(ValueError, match="no variance"):
+        auc_variance(1.0, 5, 5)

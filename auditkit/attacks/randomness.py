@@ -1,0 +1,68 @@
+"""Random numbers of one example: the global generators TextAttack draws from, kept apart."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+class RandomStreams:
+    """A state of the generators of `random`, numpy and torch.
+
+    TextAttack and scipy draw from the global ones. Each example carries its own state, put in
+    place when the example goes on and taken back when it stops, so that it draws the same numbers
+    however many others run between.
+    """
+
+    def __init__(self) -> None:
+        self.keep()
+
+    @classmethod
+    def seeded(cls, seed: int) -> RandomStreams:
+        """The state after TextAttack's own `set_seed(seed)`. The global state stays as it is."""
+        import torch
+
+        before = cls()
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)
+        streams = cls()
+        before.use()
+        return streams
+
+    def keep(self) -> None:
+        """Remember the state the generators are in now."""
+        import torch
+
+        self._python = random.getstate()
+        self._numpy: Any = np.random.get_state(legacy=False)
+        self._torch = torch.default_generator.get_state()
+
+    def use(self) -> None:
+        """Put the generators into this state."""
+        import torch
+
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        torch.default_generator.set_state(self._torch)
+
+
+@contextmanager
+def untouched_randomness() -> Iterator[None]:
+    """The global generators are afterwards as they were before."""
+    before = RandomStreams()
+    try:
+        yield
+    finally:
+        before.use()
+
+
+def seed_of(seed: int, recipe: str, example: str) -> int:
+    """Seed of one example, 32 bits. It depends on the text, not on its position or neighbours."""
+    digest = hashlib.sha256(f"{seed}\0{recipe}\0{example}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")

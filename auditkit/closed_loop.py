@@ -1,0 +1,268 @@
+"""`auditkit mitigate`: audit, repair, audit again, compare.
+
+DIR/before/        the audit of the model as it is
+DIR/REMEDY/model/  the repaired model
+DIR/REMEDY/audit/  its audit, under the same suite on the same rows
+DIR/mitigation.json, mitigation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from auditkit.api import run
+from auditkit.comparison import compare
+from auditkit.config import AuditConfig, load_config, parse_config
+from auditkit.engine import environment
+from auditkit.errors import ConfigError, MissingExtraError, ResultError
+from auditkit.metrics.changes import Twice
+from auditkit.mitigation import Mitigation, Repair, Verdict
+from auditkit.model import Capability, Predictions
+from auditkit.models.transformers_loading import local_folder
+from auditkit.network import settle_network
+from auditkit.observer import Observer, Silent
+from auditkit.plan import make_plan, remedy_params
+from auditkit.prediction_store import PredictionStore, open_store
+from auditkit.predictor import SharedPredictor
+from auditkit.preflight import Prepared, prepare
+from auditkit.registry import Registry, load_registry
+from auditkit.remedy import Remedy, RemedyError
+from auditkit.render.mitigation_page import render
+from auditkit.result import AuditResult
+from auditkit.run_store import HISTORY_NAME, read_state
+from auditkit.store import write_atomic
+from auditkit.training import (
+    Candidate,
+    Order,
+    RemedyRows,
+    Repaired,
+    Told,
+    choose,
+    remedy_rows,
+    require,
+)
+
+RECORD_NAME, PAGE_NAME = "mitigation.json", "mitigation.html"
+_AUDIT, _BEFORE = "audit", "before"
+
+
+def mitigate(
+    config: str | Path | Mapping[str, Any] | AuditConfig,
+    remedies: Sequence[str],
+    observer: Observer | None = None,
+    *,
+    out: str | Path,
+    allow_same_attack: bool = False,
+) -> Mitigation:
+    """Repair a model with each of the remedies, and judge every repaired model as the first.
+
+    Called again after it was cut off, it goes on where it stopped.
+
+    Args:
+        config: Path of an `auditkit.toml`, or the same as nested dictionaries, or an `AuditConfig`.
+        remedies: Ids of remedies. Each is applied to the model as it is.
+        observer: Told about progress; silent by default.
+        out: Folder for everything; see above.
+        allow_same_attack: Go on although a remedy trains against what the audit judges by.
+
+    Raises:
+        AuditkitError: Configuration, data, model or a remedy are unusable, or training failed.
+            What was in the folder before is still there.
+    """
+    settings = _settings(config)
+    settle_network(online=settings.online)
+    folder = Path(out)
+    registry = load_registry([Path(plugin) for plugin in settings.plugins])
+    chosen = [_chosen(settings, registry, id, allow_same_attack) for id in _distinct(remedies)]
+    cache = open_store(settings.cache)
+    with cache or nullcontext():
+        bench = _Bench(settings, folder, observer or Silent(), cache)
+        bench.observer.stage("Reading the rows to train on")
+        prepared = prepare(settings, cache)
+        rows = remedy_rows(settings, prepared)
+        for one in chosen:
+            require(one.remedy, rows)
+        before = run(settings, observer, out=folder / _BEFORE).result
+        repairs = [bench.repaired(one, rows, prepared, before) for one in chosen]
+    record = _record(settings, before, rows, repairs, folder)
+    write_atomic(folder / RECORD_NAME, record.to_json() + "\n")
+    write_atomic(folder / PAGE_NAME, render(Mitigation.from_json(record.to_json())))
+    return record
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chosen:
+    """A remedy with its parameters."""
+
+    remedy: Remedy
+    combinations: list[tuple[dict[str, Any], Any]]
+    """Values chosen among, and the parameters with them; see `remedy_params`."""
+    warnings: tuple[str, ...]
+
+
+def _settings(config: str | Path | Mapping[str, Any] | AuditConfig) -> AuditConfig:
+    if isinstance(config, Mapping):
+        config = parse_config(config)
+    settings = config if isinstance(config, AuditConfig) else load_config(Path(config))
+    if settings.model.path is None:
+        raise RemedyError(
+            "a remedy trains the weights of a transformers model, and model.path names none."
+        )
+    return settings
+
+
+def _distinct(remedies: Sequence[str]) -> list[str]:
+    if not remedies:
+        raise ConfigError("no remedy is named.", "List them with: auditkit checks")
+    return list(dict.fromkeys(remedies))
+
+
+def _chosen(settings: AuditConfig, registry: Registry, id: str, allowed: bool) -> _Chosen:
+    """The remedy, if it can run and the audit can judge it."""
+    remedy = registry.get_remedy(id)
+    absent = [name for name in remedy.extras if find_spec(name) is None]
+    if absent:
+        raise MissingExtraError(f"{id} ({', '.join(absent)})", "all")
+    combinations = remedy_params(settings, remedy)
+    plan = make_plan(settings, registry, frozenset(Capability))
+    suite = {check.id: check.params for check in plan.suite.checks}
+    conflicts = []
+    for _, params in combinations:
+        obstacles = [said for one in remedy.resources(params) if (said := one.obstacle())]
+        if obstacles:
+            raise ConfigError(f"{id}: {'; '.join(obstacles)}.")
+        conflicts.append(remedy.conflict(params, suite))
+    conflict = next(filter(None, conflicts), "")
+    if conflict and not allowed:
+        raise RemedyError(
+            f"{id}: {conflict}",
+            "What a model was trained against says little about what it withstands. Train or "
+            "judge with another; or compare all the same with --allow-same-attack.",
+        )
+    return _Chosen(remedy, combinations, (conflict,) if conflict else ())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bench:
+    """Where repairs are made and judged."""
+
+    settings: AuditConfig
+    folder: Path
+    observer: Observer
+    cache: PredictionStore | None
+
+    def repaired(
+        self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, before: AuditResult
+    ) -> Repair:
+        """Apply one remedy, audit what it made, and compare."""
+        id, place = chosen.remedy.id, self.folder / chosen.remedy.id
+        made, tried = self._made(chosen, rows, prepared, place)
+        update = {"path": str(made.model), "revision": None}
+        settings = self.settings.model_copy(
+            update={"model": self.settings.model.model_copy(update=update)}
+        )
+        after = run(settings, self.observer, out=place / _AUDIT).result
+        self.observer.stage("Comparing")
+        again = prepare(settings, self.cache)
+        twice = Twice(prepared.audited, self._answers(prepared), self._answers(again))
+        return Repair(
+            remedy=id,
+            title=chosen.remedy.title,
+            improves=chosen.remedy.improves,
+            params=made.record.params,
+            tried=tried,
+            model=f"{id}/model",
+            audit=f"{id}/{_AUDIT}",
+            verdict=_verdict(after),
+            trainings=made.record.trainings,
+            notes=made.record.notes,
+            comparison=compare(before, after, twice, chosen.remedy.is_meant_for),
+            warnings=chosen.warnings,
+        )
+
+    def _made(
+        self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, place: Path
+    ) -> tuple[Repaired, tuple[Candidate, ...]]:
+        predictor = SharedPredictor(
+            prepared.model,
+            batch_tokens=self.settings.model.batch_tokens,
+            advance=self.observer.asked,
+            store=self.cache,
+        )
+        source = local_folder(self.settings.model, self.settings.online)
+        update = {"path": str(source), "revision": None}
+        settings = self.settings.model_copy(
+            update={"model": self.settings.model.model_copy(update=update)}
+        )
+        orders = [
+            Order(chosen.remedy, params, rows, settings, predictor)
+            for _, params in chosen.combinations
+        ]
+        self.observer.stage(f"Training: {chosen.remedy.id}")
+        self.observer.check_started(chosen.remedy.id, 1, 1)
+        told = Told(self.observer.advanced, self.observer.note)
+        there = (place / "model").exists()
+        made, tried = choose(orders, [values for values, _ in chosen.combinations], place, told)
+        if there and not made.again:
+            self.observer.note(f"{made.model} was made from the same before; it is judged again.")
+        return made, tried
+
+    def _answers(self, prepared: Prepared) -> Predictions:
+        predictor = SharedPredictor(
+            prepared.model, batch_tokens=self.settings.model.batch_tokens, store=self.cache
+        )
+        return predictor.predict(prepared.audited.inputs)
+
+
+def _verdict(result: AuditResult) -> Verdict:
+    decision = result.decision
+    return Verdict(
+        model=result.subject.model,
+        model_digest=result.subject.model_digest,
+        exit_code=decision.exit_code,
+        passed=decision.passed,
+        reason=decision.reason,
+    )
+
+
+def _record(
+    settings: AuditConfig,
+    before: AuditResult,
+    rows: RemedyRows,
+    repairs: Sequence[Repair],
+    folder: Path,
+) -> Mitigation:
+    subject = before.subject
+    return Mitigation(
+        title=settings.report.title or subject.model,
+        before=_verdict(before),
+        audit=_BEFORE,
+        data=subject.data,
+        data_digest=subject.data_digest,
+        split=subject.split,
+        rows=subject.rows,
+        suite_digest=before.suite_digest,
+        seed=settings.seed,
+        confidence=settings.confidence,
+        training_rows=rows.said,
+        repairs=tuple(repairs),
+        judged=_judged(folder, subject.data_digest, subject.split),
+        environment=environment(),
+    )
+
+
+def _judged(folder: Path, data: str, split: str) -> int:
+    """Distinct repaired models that were audited on these rows in this folder."""
+    runs = [*folder.glob(f"*/{_AUDIT}"), *folder.glob(f"*/{_AUDIT}/{HISTORY_NAME}/*")]
+    models = set()
+    for place in runs:
+        with suppress(ResultError):
+            state = read_state(place)
+            if state is not None and (state.inputs.data, state.inputs.split) == (data, split):
+                models.add(state.inputs.model)
+    return len(models)

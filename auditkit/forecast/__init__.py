@@ -1,0 +1,165 @@
+"""An audit before it runs: what it will cost, and what it can show.
+
+No check looks at an answer of the model. What cannot be known so is not estimated.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from auditkit.check import Confidence
+from auditkit.config import AuditConfig
+from auditkit.cores import available_cores
+from auditkit.engine import capabilities_of
+from auditkit.forecast.budget import Budgeted, SampleCosts
+from auditkit.forecast.check_cost import Trial, check_costs
+from auditkit.forecast.expected import Forecast
+from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, Seconds
+from auditkit.found_run import FoundRun, find_run, holds_a_run
+from auditkit.model import Capability, answer_key
+from auditkit.network import settle_network
+from auditkit.plan import Plan, make_plan
+from auditkit.prediction_store import PredictionStore, open_store
+from auditkit.preflight import Prepared, prepare
+from auditkit.registry import load_registry
+from auditkit.resolution import attribute_rows, resolutions
+from auditkit.run_identity import check_keys, is_opaque, run_inputs
+from auditkit.sampling import draw
+
+
+def forecast(
+    config: AuditConfig,
+    budget: float | None = None,
+    *,
+    fresh: bool = False,
+    clock: Clock = time.perf_counter,
+) -> tuple[Forecast, Budgeted | None]:
+    """Estimate what the configured audit costs and can show; with a budget, also what fits it.
+
+    Writes nothing: neither into the run directory nor into the cache.
+
+    Args:
+        config: The configuration. With a budget its own `sample` is ignored.
+        budget: Seconds the audit may take.
+        fresh: Forecast an audit that measures everything anew, as `auditkit run --fresh` does.
+            So it is with a budget: no earlier run was about that sample.
+        clock: Tells seconds.
+
+    Raises:
+        AuditkitError: Configuration, data or model are unusable, or the budget is too small.
+    """
+    if budget is not None:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"sample": None})})
+    store = None if config.model.recorded else open_store(config.cache, read_only=True)
+    with store or nullcontext():
+        settle_network(online=config.online)
+        began = clock()
+        ahead = _Ahead(config, store, clock)
+        found = ahead.found(fresh=fresh or budget is not None)
+        expected, seconds = ahead.expected(found, began)
+        return expected, None if budget is None else ahead.budgeted(expected, seconds, budget)
+
+
+class _Ahead:
+    """An audit that is prepared as if it were about to begin."""
+
+    def __init__(self, config: AuditConfig, store: PredictionStore | None, clock: Clock) -> None:
+        self.config = config
+        self.clock = clock
+        registry = load_registry([Path(folder) for folder in config.plugins])
+        self.prepared = prepare(config, store)
+        self.plan: Plan = make_plan(config, registry, capabilities_of(self.prepared))
+        self.confidence = Confidence(config.confidence, self.plan.suite.family)
+        self.timer = ModelTimer(self.prepared, config.model.batch_tokens, clock)
+
+    def found(self, *, fresh: bool) -> FoundRun:
+        """What the run directory holds of this audit; nothing that counts when it is to be fresh.
+
+        The digests are taken in any case, as the audit does.
+        """
+        folder, prepared = Path(self.config.report.directory), self.prepared
+        answers = None
+        if is_opaque(prepared.model):
+            answers = self.timer.kept_answers(prepared.audited.inputs)
+            if answers is None:
+                hidden = FoundRun(
+                    note=f"Which checks are finished in {folder} shows only once "
+                    f"{prepared.model.name} has answered, since its digest cannot say that it is "
+                    "the same."
+                )
+                return hidden if holds_a_run(folder) and not fresh else FoundRun()
+        keys = check_keys(self.config, prepared, self.plan, answers)
+        inputs = run_inputs(self.config, prepared, self.plan, keys)
+        return FoundRun() if fresh else find_run(folder, inputs, keys)
+
+    def expected(self, found: FoundRun, began: float) -> tuple[Forecast, Seconds]:
+        """The forecast for all rows, and the seconds of each distinct input."""
+        prepared, plan, timer = self.prepared, self.plan, self.timer
+        load = self.clock() - began
+        audited = prepared.audited
+        inputs = () if found.stored else audited.inputs
+        model, seconds = timer.cost_by_input(inputs)
+        probe = 0.0 if found.stored else timer.probe(prepared)
+        trial = Trial(prepared, timer, self.confidence, self.config.seed, self.clock)
+        checks = tuple(check_costs(plan.checks, found.recalled, trial))
+        shown, unresolved = resolutions(plan.checks, audited, self.confidence)
+        return Forecast(
+            model_name=prepared.model.name,
+            data_name=prepared.name,
+            rows=len(audited),
+            recorded=_recorded(prepared),
+            load=load + timer.load,
+            model=model,
+            probe=probe,
+            timed=timer.timed,
+            spread=timer.spread,
+            workers=timer.workers,
+            cores=available_cores(),
+            cache=_without_cache(self.config, prepared),
+            directory=self.config.report.directory,
+            found=found,
+            checks=checks,
+            left_out=tuple((one.check, one.reason) for one in plan.not_run),
+            attributes=attribute_rows(audited),
+            resolutions=shown,
+            unresolved=unresolved,
+            clustered=audited.clusters is not None,
+        ), seconds
+
+    def budgeted(self, expected: Forecast, seconds: Seconds, budget: float) -> Budgeted:
+        """The largest sample that fits the budget, and what it can show."""
+        audited, seed = self.prepared.audited, self.config.seed
+        starting = expected.load + expected.probe
+        if expected.seconds > budget and not expected.probe:
+            # No audit has asked just these rows twice yet, even if their answers are in the cache.
+            loaded = self.timer.load
+            starting += self.timer.probe(replace(self.prepared, kept=None))
+            starting += self.timer.load - loaded
+        costs = SampleCosts(audited, seconds, expected, starting, seed)
+        rows = costs.most_rows(budget)
+        sample = draw(audited, rows, seed)
+        shown, _ = resolutions(self.plan.checks, audited.rows(sample.rows), self.confidence)
+        return Budgeted(budget, rows, costs.of(rows), shown, sample.note)
+
+
+def _recorded(prepared: Prepared) -> bool:
+    return Capability.NEW_INPUTS not in prepared.model.capabilities
+
+
+def _without_cache(config: AuditConfig, prepared: Prepared) -> str:
+    if _recorded(prepared):
+        return ""
+    if not config.cache.enabled:
+        return "The cache is switched off: the model is asked everything again."
+    if answer_key(prepared.model) is None:
+        return (
+            f"Answers of {prepared.model.name} are not kept in the cache: model.depends_on does "
+            "not say which files they depend on."
+        )
+    return ""
+
+
+__all__ = ["Budgeted", "Forecast", "ModelCost", "forecast"]

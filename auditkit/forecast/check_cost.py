@@ -1,0 +1,275 @@
+"""What the checks will cost, from running each on growing samples of the rows.
+
+The answers are made up, so that none of the model's is looked at before the audit. A check that
+asks about new inputs is given made-up answers too, twice different ones: where it asks the same
+all the same, what it asks does not depend on the answers and can be counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.check import Confidence, Context
+from auditkit.finding import Finding, Outcome
+from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, line
+from auditkit.measuring import run_check
+from auditkit.model import Capability, Predictions
+from auditkit.plan import PlannedCheck
+from auditkit.predictor import content_digest, content_key
+from auditkit.preflight import Prepared
+from auditkit.sampling import draw
+from auditkit.schedule import asks_more, rng_of
+
+FEWEST_ROWS = 500
+"""Rows of the smallest sample a check is timed on."""
+GROWTH = 4
+"""How many times as many rows the next one has, until it is all of them."""
+CHECK_SECONDS = 2.0
+"""No larger sample is timed than is expected to bring the runs of a check above this."""
+ASKING_SECONDS = 20.0
+"""The same for a check that asks about new inputs: how many they are is worth knowing."""
+_WRONG = 0.2
+"""Share of made-up answers that are drawn from all classes instead of being the label."""
+_STEADY_SECONDS, _STEADY_RUNS = 0.1, 3
+"""What takes less time than this in all is run so many times, for the median."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCost:
+    """What one check is expected to cost.
+
+    Attributes:
+        id: The check.
+        obstacle: Why it will not run; empty when it will.
+        recalled: Whether it is finished already, so that the store answers for it.
+        asks: Whether it may ask about new inputs; the other checks run beside those that do.
+        asked: What asking about its new inputs costs: those that neither the audited rows nor an
+            earlier check have; None when that depends on the model's answers.
+        steady: Share of `asked` that does not depend on the number of rows.
+        once: Seconds of its own, whatever the number of rows: imports, mostly.
+        seconds: Seconds of its own that grow with the rows; None when not estimated.
+    """
+
+    id: str
+    obstacle: str = ""
+    recalled: bool = False
+    asks: bool = False
+    asked: ModelCost | None = field(default_factory=ModelCost)
+    steady: float = 0.0
+    once: float = 0.0
+    seconds: float | None = 0.0
+
+    @property
+    def total(self) -> float | None:
+        """All of its seconds, those in the model included; None when not estimated."""
+        if self.seconds is None or self.asked is None:
+            return None
+        return self.once + self.seconds + self.asked.total
+
+    def at(self, share: float) -> tuple[float, float]:
+        """Its seconds in the model and elsewhere on a share of the rows, if they are estimated."""
+        if self.seconds is None or self.asked is None:
+            return 0.0, 0.0
+        asked = self.steady + (1 - self.steady) * share
+        beside_model = self.asked.tokenize + self.asked.lookup
+        return asked * self.asked.seconds, self.once + share * self.seconds + asked * beside_model
+
+
+def check_costs(
+    checks: Iterable[PlannedCheck],
+    recalled: frozenset[str],
+    trial: Trial,
+) -> Iterator[CheckCost]:
+    """Time every check that will run, in the audit's order."""
+    for entry in checks:
+        check_id = entry.check.id
+        if entry.obstacle:
+            yield CheckCost(check_id, entry.obstacle)
+        elif check_id in recalled:
+            yield CheckCost(check_id, recalled=True)
+        else:
+            yield trial.cost_of(entry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A check run on a sample."""
+
+    rows: int
+    seconds: float
+    findings: list[Finding]
+    requests: tuple[dict[Hashable, Any], ...]
+    """Inputs it asked about that are not among the audited rows, by key; those of each request
+    that no request before it had."""
+
+    @property
+    def new(self) -> frozenset[Hashable]:
+        """Keys of all of them."""
+        return frozenset(key for request in self.requests for key in request)
+
+
+class Trial:
+    """Runs checks on samples of the audited rows.
+
+    Args:
+        prepared: Model and data.
+        timer: Estimates what their new inputs cost.
+        confidence: As the audit's.
+        seed: As the audit's.
+        clock: Tells seconds.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        timer: ModelTimer,
+        confidence: Confidence,
+        seed: int,
+        clock: Clock,
+    ) -> None:
+        self._data = prepared.audited
+        self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
+        rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
+        self._answers = MadeUp(prepared, rows, 0), MadeUp(prepared, rows, 1)
+        self._timer = timer
+        self._confidence = confidence
+        self._seed = seed
+        self._clock = clock
+        self._asked_before: set[Hashable] = set()
+
+    def cost_of(self, entry: PlannedCheck) -> CheckCost:
+        """Run a check on the smallest sample twice, with different answers, then on larger ones."""
+        n, check_id, asks = len(self._data), entry.check.id, asks_more(entry)
+        size = min(FEWEST_ROWS, n)
+        first = self._run(entry, size, 0, cold=True)
+        if reason := _not_applicable(first.findings):
+            return CheckCost(check_id, reason)
+        runs = [self._run(entry, size, 1)]
+        crashed = any(f.outcome is Outcome.ERROR for f in first.findings)
+        if crashed or first.new != runs[0].new or (first.new and not asks):
+            return CheckCost(check_id, asks=asks, asked=None, seconds=None)
+        once = max(first.seconds - runs[0].seconds, 0.0)
+        if runs[0].seconds > CHECK_SECONDS and size < n:
+            runs.insert(0, self._run(entry, size // GROWTH, 0))
+        self._grow(entry, runs, once)
+        per_check, per_row = _through(runs, [run.seconds for run in runs])
+        asked, steady = self._asked(runs)
+        return CheckCost(
+            check_id, asks=asks, asked=asked, steady=steady, once=once + per_check,
+            seconds=per_row * n,
+        )  # fmt: skip
+
+    def _grow(self, entry: PlannedCheck, runs: list[_Run], once: float) -> None:
+        """Run the check on larger samples, up to all rows, as far as there is time for it."""
+        n, most = len(self._data), ASKING_SECONDS if asks_more(entry) else CHECK_SECONDS
+        spent = once
+        while (size := runs[-1].rows) < n:
+            last = runs[-1].seconds
+            spent += last
+            larger = n if spent + last * n / size <= most + once else min(GROWTH * size, n)
+            if len(runs) > 1 and spent + last * larger / size > most + once:
+                return
+            runs.append(self._run(entry, larger, 0))
+
+    def _asked(self, runs: list[_Run]) -> tuple[ModelCost, float]:
+        """What the new inputs cost on all rows, from those of the largest sample.
+
+        Also the share of them that does not depend on the number of rows.
+        """
+        cost = ModelCost()
+        for request in runs[-1].requests:
+            new = {key: one for key, one in request.items() if key not in self._asked_before}
+            self._asked_before |= new.keys()
+            cost += self._timer.cost(list(new.values()))
+        per_check, per_row = _through(runs, [float(len(run.new)) for run in runs])
+        everything = per_check + per_row * len(self._data)
+        if not cost.distinct:
+            return cost, 0.0
+        return cost.times(everything / len(runs[-1].new)), per_check / everything
+
+    def _run(self, entry: PlannedCheck, size: int, which: int, *, cold: bool = False) -> _Run:
+        sample = self._data.rows(draw(self._data, size, self._seed).rows)
+        answers = self._answers[which]
+        seconds: list[float] = []
+        while not seconds or (
+            not cold and len(seconds) < _STEADY_RUNS and sum(seconds) < _STEADY_SECONDS
+        ):
+            context = Context(
+                answers, sample, self._splits, self._confidence,
+                rng_of(entry.check.id, self._seed), lambda _: None,
+            )  # fmt: skip
+            answers.forget()
+            began = self._clock()
+            findings = run_check(entry, context)
+            seconds.append(self._clock() - began)
+        return _Run(size, median(seconds), findings, tuple(answers.requests))
+
+
+class MadeUp:
+    """Answers without the model: for the audited rows mostly the label, else anything.
+
+    Args:
+        prepared: Model and data.
+        rows: Row of each audited input, by its key.
+        seed: Other seeds give other answers.
+    """
+
+    def __init__(self, prepared: Prepared, rows: dict[Hashable, int], seed: int) -> None:
+        data, classes = prepared.audited, max(len(prepared.audited.class_names), 2)
+        self._seed = seed.to_bytes(1, "little")
+        rng = np.random.default_rng(seed)
+        labels: NDArray[np.int64] = rng.integers(0, classes, len(data))
+        if data.labels is not None:
+            labels = np.where(rng.random(len(data)) < _WRONG, labels, data.labels)
+        scores = rng.dirichlet(np.full(classes, 0.5), len(data))
+        scores[np.arange(len(data)), labels] += 1.0
+        self._answers = Predictions(labels, scores / scores.sum(axis=1, keepdims=True))
+        if Capability.PROBABILITIES not in prepared.model.capabilities:
+            self._answers = replace(self._answers, probabilities=None)
+        self._rows = rows
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew to note what is asked."""
+        self.requests: list[dict[Hashable, Any]] = []
+        """What was asked that is not among the audited rows, by key; each input once."""
+        self._seen: set[Hashable] = set()
+
+    def predict(self, inputs: Iterable[Any]) -> Predictions:
+        """The answers of the rows; for anything else those of a row its content picks."""
+        rows = []
+        new: dict[Hashable, Any] = {}
+        for one in inputs:
+            key = content_key(one)
+            if key not in self._rows and key not in self._seen:
+                self._seen.add(key)
+                new[key] = one
+            rows.append(self._rows[key] if key in self._rows else self._picked(key))
+        if new:
+            self.requests.append(new)
+        return self._answers.take(np.array(rows, dtype=np.int64))
+
+    def _picked(self, key: Hashable) -> int:
+        digest = hashlib.blake2b(content_digest(key), key=self._seed, digest_size=8).digest()
+        return int.from_bytes(digest, "little") % len(self._answers)
+
+
+def _through(runs: list[_Run], values: list[float]) -> tuple[float, float]:
+    """What is paid once and what each row costs, by the two largest samples."""
+    if len(runs) == 1:
+        return 0.0, values[0] / max(runs[0].rows, 1)
+    return line((runs[-2].rows, runs[-1].rows), (values[-2], values[-1]))
+
+
+def _not_applicable(findings: list[Finding]) -> str:
+    """Why a check measured nothing at all; empty when it did."""
+    reasons = [f.message for f in findings if f.outcome is Outcome.NOT_APPLICABLE]
+    nothing = all(f.measurement is None for f in findings)
+    return reasons[0] if reasons and nothing else ""

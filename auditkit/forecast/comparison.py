@@ -1,0 +1,66 @@
+"""A plan beside the run it was for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditkit.errors import AuditkitError
+from auditkit.forecast.expected import Forecast
+from auditkit.result import AuditResult
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One predicted number beside the actual one; None where there is none."""
+
+    name: str
+    predicted: float | None
+    actual: float | None
+    is_time: bool = True
+
+    @property
+    def ratio(self) -> float | None:
+        """Predicted over actual."""
+        if self.predicted is None or not self.actual:
+            return None
+        return self.predicted / self.actual
+
+
+def compare(expected: Forecast, actual: AuditResult) -> tuple[Compared, ...]:
+    """Predicted against actual time and calls of an audit that has run.
+
+    Raises:
+        AuditkitError: The run audited another model, or another number of rows.
+    """
+    subject = actual.subject
+    if (subject.model, subject.rows) != (expected.model_name, expected.rows):
+        raise AuditkitError(
+            f"that run audited {subject.rows:,} rows of {subject.data} with {subject.model}; this "
+            f"plan is for {expected.rows:,} rows of {expected.data_name} with "
+            f"{expected.model_name}.",
+            "Give --against the folder of a run of this configuration.",
+        )
+    return (*_times(expected, actual), *_counts(expected, actual))
+
+
+def _times(expected: Forecast, actual: AuditResult) -> list[Compared]:
+    timing = actual.timing
+    taken = {id: s for id, s in timing.checks.items() if id not in actual.replayed}
+    before = expected.load + expected.probe + expected.model.total
+    return [
+        Compared("before the first check", before, max(timing.seconds - sum(taken.values()), 0.0)),
+        *(Compared(c.id, c.total, taken.get(c.id)) for c in expected.checks if not c.obstacle),
+        Compared("total time", expected.seconds, timing.seconds),
+        Compared("of it in the model", sum(c.seconds for c in expected.asked),
+                 timing.model_seconds),
+    ]  # fmt: skip
+
+
+def _counts(expected: Forecast, actual: AuditResult) -> list[Compared]:
+    asked, costs = actual.timing.asking, expected.asked
+    return [
+        Compared("distinct inputs", sum(c.distinct for c in costs), asked.distinct, is_time=False),
+        Compared("from the cache", sum(c.cached for c in costs), asked.cached, is_time=False),
+        Compared("tokens", sum(c.tokens for c in costs), asked.tokens, is_time=False),
+        Compared("batches", sum(c.batches for c in costs), asked.batches, is_time=False),
+    ]

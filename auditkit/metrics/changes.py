@@ -1,0 +1,372 @@
+"""What a built-in check measures of two models on the same rows, and how far it has changed.
+
+A measurement is compared only if it is recomputed here to the number the check gave, for both
+models; otherwise nothing is said about its change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.data import MISSING, Attribute, AuditData
+from auditkit.finding import Interval
+from auditkit.metrics.calibration import brier_scores, reliability
+from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.identity_auc import FEWEST, identity_aucs
+from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
+from auditkit.model import Predictions
+from auditkit.stats.auc import auc_components
+from auditkit.stats.changes import (
+    change_of_largest,
+    cluster_draws,
+    covariance_of,
+    mirrored,
+    table_draws,
+    weight_draws,
+)
+from auditkit.stats.intervals import cluster_sums, critical_t, critical_value, mean_interval
+
+Floats = NDArray[np.float64]
+Quantities = Callable[[Floats], Floats]
+"""From confusion matrices by group (b, groups, classes, classes) to m quantities (b, m) whose
+largest is the measurement; NaN where one is undefined."""
+
+ROUNDING = 1e-9
+MOST_QUANTITIES = 2_000
+"""Pairs of groups times rates from which on nothing is compared: all pairs of them would be."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Twice:
+    """The audited rows and what both models answer to them."""
+
+    data: AuditData
+    before: Predictions
+    after: Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """A measurement of both models, and the interval of after less before."""
+
+    before: float
+    after: float
+    interval: Interval
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which measurement: of which check, under which name, on which slice, with which params."""
+
+    check: str
+    name: str
+    slice: str
+    params: Mapping[str, Any]
+
+
+def recompute(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    """Both values of a measurement and the interval of its change; None when that is not known.
+
+    Args:
+        which: The measurement.
+        twice: Rows and answers.
+        alpha: One-sided error of each end of the interval.
+        rng: Random numbers.
+    """
+    function = KNOWN.get((which.check, which.name))
+    return None if function is None else function(which, twice, alpha, rng)
+
+
+def _rate_gap(
+    rates: tuple[str, ...], which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    classes = twice.data.viewed_classes()
+
+    def gaps(matrices: Floats) -> Floats:
+        found = [_rate(rate, index, matrices) for rate in rates for index in classes]
+        return _ordered_gaps(np.stack(found, axis=1))
+
+    return _by_group(which, twice, gaps, alpha, rng)
+
+
+def _impact_ratio(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    classes = twice.data.viewed_classes()
+
+    def ratios(matrices: Floats) -> Floats:
+        rates = np.stack([_rate("selection", index, matrices) for index in classes], axis=1)
+        top, bottom = rates[..., :, None], rates[..., None, :]
+        quotient = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+        np.divide(top, bottom, out=quotient, where=bottom > 0)
+        return -_off_diagonal(quotient)
+
+    return _smallest(_by_group(which, twice, ratios, alpha, rng))
+
+
+def _group_gap(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    value = partial(_metric_values, which, twice)
+    return _by_group(which, twice, lambda m: _ordered_gaps(value(m)[:, None, :]), alpha, rng)
+
+
+def _worst_group(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    value = partial(_metric_values, which, twice)
+    return _smallest(_by_group(which, twice, lambda m: -value(m), alpha, rng))
+
+
+def _metric(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    if which.params["metric"] not in METRICS or twice.data.labels is None:
+        return None
+    everyone = Attribute("", ("all",), np.zeros(len(twice.data), dtype=np.int64))
+    majority = int(np.bincount(twice.data.labels).argmax())
+    function = metric_function(which.params["metric"], _f1_class(twice.data))
+
+    def values(matrices: Floats) -> Floats:
+        over = function(majority_matrix(matrices, majority)) if which.name == "gain" else 0.0
+        return np.asarray(function(matrices) - over, dtype=np.float64)
+
+    return _of_tables(everyone, twice, values, alpha, rng)
+
+
+def _metric_values(which: Which, twice: Twice, matrices: Floats) -> Floats:
+    """The metric of each group, NaN for a group without rows."""
+    function = metric_function(which.params["metric"], _f1_class(twice.data))
+    values = np.asarray(function(matrices), dtype=np.float64)
+    return np.where(matrices.sum(axis=(-2, -1)) > 0, values, np.nan)
+
+
+def _f1_class(data: AuditData) -> int | None:
+    return data.positive if len(data.class_names) == 2 else None
+
+
+def _by_group(
+    which: Which, twice: Twice, quantities: Quantities, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    attribute = _attribute(which, twice.data)
+    return None if attribute is None else _of_tables(attribute, twice, quantities, alpha, rng)
+
+
+def _attribute(which: Which, data: AuditData) -> Attribute | None:
+    params = GroupParams(
+        attributes=tuple(which.params["attributes"]),
+        intersections=which.params["intersections"],
+        minimum_group_size=which.params["minimum_group_size"],
+    )
+    named = {attribute.name: attribute for attribute in chosen_attributes(data, params)}
+    return named.get(which.slice)
+
+
+def _of_tables(
+    attribute: Attribute,
+    twice: Twice,
+    quantities: Quantities,
+    alpha: float,
+    rng: np.random.Generator,
+) -> Recomputed | None:
+    """The largest of quantities of the confusion matrices by group, for both models."""
+    data, k, groups = twice.data, len(twice.data.class_names), len(attribute.levels)
+    known = np.flatnonzero(attribute.codes != MISSING)
+    labels = np.zeros(len(data), dtype=np.int64) if data.labels is None else data.labels
+    cells = np.ravel_multi_index(
+        (attribute.codes[known], labels[known], twice.before.labels[known],
+         twice.after.labels[known]),
+        (groups, k, k, k),
+    )  # fmt: skip
+    shape = (groups, k, k, k)
+    table = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(np.int64)
+
+    def both(tables: Floats) -> Floats:
+        return np.concatenate(
+            [quantities(tables.sum(axis=-1)), quantities(tables.sum(axis=-2))], axis=1
+        )
+
+    own = both(table[None].astype(np.float64))[0]
+    m = len(own) // 2
+    usable = np.flatnonzero(np.isfinite(own[:m]) & np.isfinite(own[m:]))
+    if not len(usable) or len(usable) > MOST_QUANTITIES:
+        return None
+    chosen = np.concatenate([usable, m + usable])
+    clusters, freedom = data.clusters, None
+    if clusters is None:
+        draws = table_draws(table, rng, 2)
+    else:
+        members, number = np.unique(clusters[known], return_inverse=True)
+        freedom = len(members) - 1
+        flat = np.bincount(number * table.size + cells, minlength=len(members) * table.size)
+        draws = cluster_draws(flat.reshape(len(members), *shape).astype(np.int64), rng)
+    covariance = covariance_of(draws, lambda tables: both(tables)[:, chosen])
+    first, second = own[:m][usable], own[m:][usable]
+    interval = change_of_largest(first, second, covariance, alpha, freedom)
+    return Recomputed(
+        float(np.nanmax(own[:m])), float(np.nanmax(own[m:])), interval,
+        "paired Bayesian bootstrap" + ("" if clusters is None else " of clusters"),
+    )  # fmt: skip
+
+
+def _smallest(found: Recomputed | None) -> Recomputed | None:
+    """From the largest of negatives to the smallest."""
+    if found is None:
+        return None
+    return Recomputed(-found.before, -found.after, mirrored(found.interval), found.method)
+
+
+def _rate(rate: str, index: int, matrices: Floats) -> Floats:
+    """A rate of one class against the rest, by group, from matrices (b, groups, truth, answer)."""
+    total = matrices.sum(axis=(-2, -1))
+    hit, truth = matrices[..., index, index], matrices[..., index, :].sum(axis=-1)
+    chosen = matrices[..., :, index].sum(axis=-1)
+    top, bottom = {
+        "selection": (chosen, total),
+        "recall": (hit, truth),
+        "false-alarm": (chosen - hit, total - truth),
+        "precision": (hit, chosen),
+    }[rate]
+    shares = np.full(top.shape, np.nan)
+    np.divide(top, bottom, out=shares, where=bottom > 0)
+    return shares
+
+
+def _ordered_gaps(rates: Floats) -> Floats:
+    """Differences of each rate between every two groups, both ways: (b, r, g) to (b, r·g·(g-1))."""
+    return _off_diagonal(rates[..., :, None] - rates[..., None, :])
+
+
+def _off_diagonal(pairs: Floats) -> Floats:
+    groups = pairs.shape[-1]
+    return pairs[..., ~np.eye(groups, dtype=bool)].reshape(len(pairs), -1)
+
+
+def _auc_drop(
+    which: Which,
+    twice: Twice,
+    alpha: float,
+    rng: np.random.Generator,  # noqa: ARG001 - exact
+) -> Recomputed | None:
+    attribute = _attribute(which, twice.data)
+    if attribute is None:
+        return None
+    minimum = which.params["minimum_group_size"]
+    before, rows_before = _drops(attribute, twice.data, twice.before, minimum)
+    after, rows_after = _drops(attribute, twice.data, twice.after, minimum)
+    if not len(before):
+        return None
+    clusters, freedom, factor = twice.data.clusters, None, 1.0
+    influence = np.concatenate([rows_before, rows_after])
+    if clusters is not None:
+        influence = np.stack([cluster_sums(row, clusters) for row in influence])
+        freedom = influence.shape[1] - 1
+        factor = influence.shape[1] / max(freedom, 1)
+    covariance = factor * influence @ influence.T
+    interval = change_of_largest(before, after, covariance, alpha, freedom)
+    return Recomputed(float(before.max()), float(after.max()), interval, "DeLong, paired")
+
+
+def _drops(
+    attribute: Attribute, data: AuditData, answers: Predictions, minimum: int
+) -> tuple[Floats, Floats]:
+    """Drops (m,) of the groups' AUCs below the overall one, and their influence values (m, n)."""
+    assert data.labels is not None
+    assert answers.probabilities is not None
+    values, influence = [], []
+    known = attribute.codes != MISSING
+    for index in data.viewed_classes():
+        scores, truth = answers.probabilities[:, index], data.labels == index
+        overall = auc_components(scores, truth & known, ~truth & known)
+        for code in range(len(attribute.levels)):
+            member = attribute.codes == code
+            found = identity_aucs(scores, truth, member, known & ~member)
+            for one in (found.subgroup, found.bpsn, found.bnsp):
+                if min(one.n_pos, one.n_neg) < FEWEST or member.sum() < minimum:
+                    continue
+                values.append((overall.value or 0.0) - (one.value or 0.0))
+                influence.append(overall.influence - one.influence)
+    return np.array(values), np.array(influence)
+
+
+def _calibration_error(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    before, after = (
+        _reliability(which, twice, twice.before),
+        _reliability(which, twice, twice.after),
+    )
+    number, units = _members(twice.data)
+
+    def error(weights: Floats, bins: NDArray[np.int64], excess: Floats) -> Floats:
+        cells = np.zeros((units, which.params["bins"]))
+        np.add.at(cells, (number, bins), excess)
+        rows = np.bincount(number, minlength=units)
+        return np.asarray(np.abs(weights @ cells).sum(axis=1) / (weights @ rows))
+
+    def changes(weights: Floats) -> Floats:
+        return error(weights, after.bins, after.excess) - error(weights, before.bins, before.excess)
+
+    spread = float(np.concatenate([changes(w) for w in weight_draws(units, rng)]).std())
+    change = after.ece - before.ece
+    half = spread * _reach(twice.data, units, alpha)
+    interval = Interval(max(change - half, -1.0), min(change + half, 1.0))
+    return Recomputed(before.ece, after.ece, interval, "paired Bayesian bootstrap")
+
+
+def _reliability(which: Which, twice: Twice, answers: Predictions) -> Any:
+    assert answers.probabilities is not None
+    assert twice.data.labels is not None
+    return reliability(answers.probabilities, twice.data.labels, which.params["bins"])
+
+
+def _members(data: AuditData) -> tuple[NDArray[np.int64], int]:
+    """Number of each row's cluster, and how many there are; rows, where there are no clusters."""
+    if data.clusters is None:
+        return np.arange(len(data)), len(data)
+    members, number = np.unique(data.clusters, return_inverse=True)
+    return number.astype(np.int64), len(members)
+
+
+def _reach(data: AuditData, units: int, alpha: float) -> float:
+    return critical_value(alpha) if data.clusters is None else critical_t(alpha, max(units - 1, 1))
+
+
+def _brier_score(
+    _: Which,
+    twice: Twice,
+    alpha: float,
+    rng: np.random.Generator,  # noqa: ARG001 - exact
+) -> Recomputed | None:
+    assert twice.before.probabilities is not None
+    assert twice.after.probabilities is not None
+    assert twice.data.labels is not None
+    before = brier_scores(twice.before.probabilities, twice.data.labels)
+    after = brier_scores(twice.after.probabilities, twice.data.labels)
+    interval = mean_interval(after - before, alpha, twice.data.clusters, support=(-2.0, 2.0))
+    return Recomputed(float(before.mean()), float(after.mean()), interval, "paired t")
+
+
+KNOWN: Mapping[tuple[str, str], Callable[..., Recomputed | None]] = {
+    ("fairness.demographic-parity", "gap"): partial(_rate_gap, ("selection",)),
+    ("fairness.equalized-odds", "gap"): partial(_rate_gap, ("recall", "false-alarm")),
+    ("fairness.predictive-parity", "gap"): partial(_rate_gap, ("precision",)),
+    ("fairness.impact-ratio", "ratio"): _impact_ratio,
+    ("fairness.subgroup-auc", "drop"): _auc_drop,
+    ("quality.group-quality", "gap"): _group_gap,
+    ("quality.group-quality", "worst"): _worst_group,
+    ("quality.metric", "value"): _metric,
+    ("quality.metric", "gain"): _metric,
+    ("quality.calibration", "calibration_error"): _calibration_error,
+    ("quality.calibration", "brier_score"): _brier_score,
+}
+"""Measurements that can be recomputed, by check and name."""

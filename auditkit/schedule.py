@@ -1,0 +1,150 @@
+"""Runs the checks: those that have more to ask the model, and the others beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from auditkit.check import Confidence, Context, Kept, Predictor
+from auditkit.data import AuditData
+from auditkit.ledger import Ledger
+from auditkit.measured import CheckRecord
+from auditkit.measuring import judge_measured, measure
+from auditkit.model import Capability
+from auditkit.observer import Observer, Silent
+from auditkit.plan import Plan, PlannedCheck
+from auditkit.predictor import AnsweredRows, SharedPredictor
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What the checks of one audit share.
+
+    Attributes:
+        predictor: Has answered the audited rows.
+    """
+
+    predictor: SharedPredictor
+    data: AuditData
+    splits: dict[str, AuditData]
+    confidence: Confidence
+    seed: int
+
+    def context(
+        self, check_id: str, predictor: Predictor, advance: Callable[[float], None], kept: Kept
+    ) -> Context:
+        """The context of one check, with random numbers of its own."""
+        return Context(
+            predictor=predictor,
+            data=self.data,
+            splits=self.splits,
+            confidence=self.confidence,
+            rng=rng_of(check_id, self.seed),
+            advance=advance,
+            kept=kept,
+        )
+
+
+def rng_of(check_id: str, seed: int) -> np.random.Generator:
+    """The random numbers of one check, whichever others run beside it."""
+    entropy = int.from_bytes(hashlib.sha256(check_id.encode()).digest()[:8], "little")
+    return np.random.default_rng([seed, entropy])
+
+
+def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger) -> None:
+    """Run every check that is not finished yet, and enter all of them in the ledger.
+
+    A check that needs `Capability.NEW_INPUTS` runs here, one after the other. The rest needs
+    nothing but the answers for the audited rows: while there are checks of the first kind, the
+    second kind runs in a thread beside them. What each measures does not depend on the other.
+
+    Raises:
+        StoreError: A finished check cannot be written down.
+    """
+    crew = _Crew(bench, observer, ledger, len(plan.checks))
+    waiting = [
+        (position, entry)
+        for position, entry in enumerate(plan.checks, start=1)
+        if not crew.recalled(entry)
+    ]
+    asking = [(position, entry) for position, entry in waiting if asks_more(entry)]
+    others = [(position, entry) for position, entry in waiting if not asks_more(entry)]
+    if not asking or not others:
+        for position, entry in waiting:
+            crew.run(entry, position)
+        return
+    with ThreadPoolExecutor(1, "auditkit-checks") as pool:
+        beside = pool.submit(crew.run_beside, [entry for _, entry in others])
+        try:
+            for position, entry in asking:
+                _raise_what_it_raised(beside)
+                crew.run(entry, position)
+            beside.result()
+        finally:
+            crew.stopped.set()
+
+
+def asks_more(entry: PlannedCheck) -> bool:
+    """Whether a check has more to ask the model than the answers for the audited rows."""
+    return Capability.NEW_INPUTS in entry.check.needs and not entry.obstacle
+
+
+def _raise_what_it_raised(beside: Future[None]) -> None:
+    if beside.done():
+        beside.result()
+
+
+class _Crew:
+    """Runs checks and enters what they come to."""
+
+    def __init__(self, bench: Workbench, observer: Observer, ledger: Ledger, total: int) -> None:
+        self._bench, self._observer, self._ledger = bench, observer, ledger
+        self._total = total
+        self._telling = threading.Lock()
+        self.stopped = threading.Event()
+
+    def recalled(self, entry: PlannedCheck) -> bool:
+        """Enter a check that was finished before; False when it was not."""
+        record = self._ledger.recall(entry.check.id)
+        if record is None:
+            return False
+        found = judge_measured(entry, record.measured)
+        self._ledger.add(record, found)
+        self._observer.check_recalled(entry.check.id, found, replayed=record.replayed)
+        return True
+
+    def run(self, entry: PlannedCheck, position: int) -> None:
+        """Run a check in front, where its progress is shown."""
+        self._observer.check_started(entry.check.id, position, self._total)
+        self._run(entry, self._observer.advanced)
+
+    def run_beside(self, entries: Sequence[PlannedCheck]) -> None:
+        """Run checks in the background, until `stopped`."""
+        for entry in entries:
+            if self.stopped.is_set():
+                return
+            self._run(entry, Silent().advanced)
+
+    def _run(self, entry: PlannedCheck, advance: Callable[[float], None]) -> None:
+        check_id, shared = entry.check.id, self._bench.predictor
+        predictor = shared if asks_more(entry) else AnsweredRows(shared)
+        began, before = time.perf_counter(), Counter(asdict(predictor.statistics))
+        context = self._bench.context(check_id, predictor, advance, self._ledger.parts(check_id))
+        measured = measure(entry, context)
+        cost = Counter(asdict(predictor.statistics))
+        cost.subtract(before)
+        record = CheckRecord(check_id, "", measured, time.perf_counter() - began, dict(cost))
+        self._ledger.keep(record)
+        if predictor is not shared:
+            self._ledger.count(cost)
+        found = judge_measured(entry, measured)
+        self._ledger.add(record, found)
+        with self._telling:
+            self._observer.check_finished(check_id, found)

@@ -1,0 +1,1 @@
+"""Robustness checks and remedies."""

@@ -1,0 +1,318 @@
+"""`auditkit mitigate` from end to end, on a model of a few thousand weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import auditkit
+from auditkit.cli import main
+from auditkit.mitigation import Mitigation
+from auditkit.result import AuditResult
+
+from .test_rows import some_rows, write
+
+pytest.importorskip("accelerate")
+
+CONFIG = """
+only = ["quality.metric", "fairness.equalized-odds"]
+plugins = ["own"]
+
+[model]
+path = "model"
+device = "cpu"
+
+[data]
+path = "d.csv"
+text = "text"
+label = "label"
+split = "split"
+sensitive = ["gender"]
+
+[remedies."robustness.embedding-pgd"]
+params.epochs = 1
+params.learning_rate = 2e-3
+params.batch = 16
+"""
+
+COPY = '''
+import shutil
+from pathlib import Path
+from auditkit.remedy import remedy
+
+def clash(params, suite):
+    return "it trains against what judges." if "quality.metric" in suite else ""
+
+@remedy("own.copy", title="Copy the model", improves=("quality",))
+def copy(context, params):
+    """Changes nothing."""
+    {body}
+    made = Path({made!r})
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(context.model, made)
+    return made
+
+@remedy("own.clash", title="Copy the model", improves=("quality",), conflict=clash)
+def clashing(context, params):
+    """Changes nothing."""
+    return copy.apply(context, params)
+'''
+
+
+@pytest.fixture
+def bench(tmp_path, learnt, monkeypatch) -> Path:
+    """A folder with a model, data with four splits' worth of rows, and remedies of its own."""
+    shutil.copytree(learnt, tmp_path / "model")
+    rows = some_rows("train", 64, 1) + some_rows("validation", 24, 2) + some_rows("test", 240, 3)
+    write(tmp_path / "d.csv", rows)
+    (tmp_path / "own").mkdir()
+    write_copy(tmp_path)
+    (tmp_path / "auditkit.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_copy(folder: Path, body: str = "pass") -> None:
+    text = COPY.replace("{body}", body).replace("{made!r}", repr(str(folder / "made")))
+    (folder / "own" / "copy.py").write_text(text)
+
+
+def mitigate(*more: str, remedy: str = "own.copy") -> int:
+    return main(["mitigate", "auditkit.toml", "--remedy", remedy, *more])
+
+
+def record(folder: Path) -> Mitigation:
+    return Mitigation.from_json((folder / "mitigation" / "mitigation.json").read_bytes())
+
+
+def test_a_model_is_repaired_judged_and_compared(bench, capsys):
+    code = mitigate(remedy="robustness.embedding-pgd")
+    out, err = capsys.readouterr()
+    place = bench / "mitigation"
+    made = place / "robustness.embedding-pgd"
+    assert {path.name for path in place.iterdir()} == {
+        "before", "robustness.embedding-pgd", "mitigation.json", "mitigation.html",
+    }  # fmt: skip
+    assert {path.name for path in made.iterdir()} == {"model", "audit", "training.json"}
+    found = record(bench)
+    after = AuditResult.from_json((made / "audit" / "result.json").read_bytes())
+    (repair,) = found.repairs
+    assert code == after.decision.exit_code == repair.verdict.exit_code == found.exit_code
+    assert repair.verdict.model_digest == after.subject.model_digest
+    assert repair.verdict.model_digest != found.before.model_digest
+    assert after.suite_digest == found.suite_digest
+    assert repair.trainings[0].rows == 64
+    assert repair.comparison.changes[0].name == "accuracy"
+    assert {change.check for change in repair.comparison.changes} == {
+        "", "quality.metric", "fairness.equalized-odds",
+    }  # fmt: skip
+    assert "Training: robustness.embedding-pgd" in err
+    assert "accuracy: 1 → 1" in out
+
+
+def test_the_repaired_folder_gives_the_audited_answers_without_auditkit(bench):
+    mitigate(remedy="robustness.embedding-pgd")
+    folder = bench / "mitigation" / "robustness.embedding-pgd" / "model"
+    texts = [row[0] for row in some_rows("test", 240, 3)[:32]]
+    code = """
+import json, sys, torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1]).eval()
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+batch = tokenizer(json.loads(sys.argv[2]), padding=True, truncation=True, return_tensors="pt")
+with torch.no_grad():
+    scores = torch.softmax(model(**batch).logits.double(), -1)
+assert not any(name.startswith("auditkit") for name in sys.modules)
+print(json.dumps([model.config.id2label[int(i)] for i in scores.argmax(-1)]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), json.dumps(texts)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    from auditkit.config import ModelConfig
+    from auditkit.models.transformers_text import load_transformers
+
+    model = load_transformers(ModelConfig(path=str(folder), device="cpu"), online=False)
+    audited = [model.class_names[label] for label in model.predict(texts).labels]
+    assert json.loads(done.stdout) == audited
+
+
+def test_the_same_command_again_trains_and_measures_nothing(bench, capsys):
+    mitigate(remedy="robustness.embedding-pgd")
+    first = (bench / "mitigation" / "mitigation.json").read_bytes()
+    capsys.readouterr()
+    mitigate(remedy="robustness.embedding-pgd")
+    assert "was made from the same before" in capsys.readouterr().err
+    assert (bench / "mitigation" / "mitigation.json").read_bytes() == first
+
+
+def test_a_copy_of_the_model_is_never_called_better(bench):
+    mitigate()
+    comparison = record(bench).repairs[0].comparison
+    assert {change.word for change in comparison.changes} == {"no difference shown"}
+    assert (comparison.mended, comparison.broken, comparison.mcnemar) == (0, 0, 1.0)
+
+
+def test_from_python_it_is_the_same(bench):
+    found = auditkit.mitigate("auditkit.toml", ["own.copy"], out="elsewhere")
+    assert (bench / "elsewhere" / "mitigation.html").exists()
+    assert found.repairs[0].remedy == "own.copy"
+    assert found.judged == 1
+
+
+def test_what_judges_must_differ_from_what_was_trained_against_unless_told(bench, capsys):
+    assert mitigate(remedy="own.clash") == 2
+    said = capsys.readouterr().err
+    assert "it trains against what judges" in said
+    assert "--allow-same-attack" in said
+    assert not (bench / "mitigation").exists()
+    mitigate("--allow-same-attack", remedy="own.clash")
+    assert record(bench).repairs[0].warnings == ("it trains against what judges.",)
+    assert "know this first: it trains against what judges" in capsys.readouterr().out
+    assert "it trains against what judges" in (bench / "mitigation" / "mitigation.html").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_attack_to_train_against_may_not_be_the_one_to_judge_by(bench, capsys):
+    if not auditkit_can_attack():
+        pytest.skip("TextAttack is not installed")
+    (bench / "auditkit.toml").write_text(
+        CONFIG.replace('["quality.metric"', '["robustness.adversarial-attack", "quality.metric"')
+        + '[checks."robustness.adversarial-attack"]\nparams.recipes = ["deepwordbug", "pruthi"]\n'
+    )
+    assert mitigate(remedy="robustness.adversarial-training") == 2
+    assert "it trains against pruthi" in capsys.readouterr().err
+
+
+def auditkit_can_attack() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("textattack") is not None and find_spec("greenlet") is not None
+
+
+def overlap(bench: Path) -> None:
+    rows = some_rows("train", 40, 1) + some_rows("test", 240, 3)
+    write(bench / "d.csv", [*rows, (rows[-1][0], "positive", "train", "m", "a")])
+
+
+def one_class(bench: Path) -> None:
+    rows = [row for row in some_rows("train", 60, 1) if row[1] == "positive"]
+    write(bench / "d.csv", rows + some_rows("test", 240, 3))
+
+
+def no_training_split(bench: Path) -> None:
+    write(bench / "d.csv", some_rows("test", 240, 3))
+
+
+def no_split_column(bench: Path) -> None:
+    text = (bench / "auditkit.toml").read_text()
+    (bench / "auditkit.toml").write_text(text.replace('split = "split"\n', ""))
+
+
+def no_weights(bench: Path) -> None:
+    text = (bench / "auditkit.toml").read_text()
+    (bench / "auditkit.toml").write_text(text.replace('path = "model"', 'callable = "a:b"'))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (overlap, "1 of 41 rows are also audited (row 281)"),
+        (one_class, "labelled 'positive'"),
+        (no_training_split, "has no split 'train'"),
+        (no_split_column, "no rows to train on"),
+        (no_weights, "model.path names none"),
+    ],
+)
+def test_what_cannot_be_repaired_is_refused_before_anything_is_done(bench, capsys, spoil, said):
+    spoil(bench)
+    assert mitigate() == 2
+    assert said in capsys.readouterr().err
+    assert not (bench / "mitigation").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ('[remedies."robustness.embedding-pdg"]\n', "robustness.embedding-pgd"),
+        ('[remedies."own.copy"]\nparams.epochs = 2\n', "there is no such parameter"),
+        ('[remedies."own.copy"]\nparms.epochs = 2\n', "Did you mean 'params'"),
+        ("[training]\nspilt = 'x'\n", "Did you mean 'split'"),
+        ("[training]\nhold_out = 1.5\n", "hold_out"),
+    ],
+)
+def test_a_wrong_configuration_is_explained(bench, capsys, wrong, said):
+    (bench / "auditkit.toml").write_text(CONFIG + wrong)
+    assert mitigate() == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_unknown_remedy_is_answered_with_the_nearest(bench, capsys):
+    assert mitigate(remedy="own.copi") == 2
+    assert "Did you mean 'own.copy'?" in capsys.readouterr().err
+
+
+def test_a_remedy_that_crashes_leaves_what_there_was(bench, capsys):
+    mitigate()
+    kept = {file: file.read_bytes() for file in (bench / "mitigation").rglob("*") if file.is_file()}
+    write_copy(bench, "raise ZeroDivisionError('planted')")
+    assert mitigate() == 4
+    assert "own.copy crashed: ZeroDivisionError: planted at copy.py" in capsys.readouterr().err
+    assert kept == {
+        file: file.read_bytes() for file in (bench / "mitigation").rglob("*") if file.is_file()
+    }
+
+
+def test_ctrl_c_in_a_training_says_how_to_go_on_and_the_same_command_does(bench, capsys):
+    write_copy(bench, "raise KeyboardInterrupt")
+    assert mitigate() == 130
+    assert "kept in" in capsys.readouterr().err
+    write_copy(bench)
+    code = mitigate()
+    assert code == record(bench).exit_code
+
+
+def test_every_model_that_was_judged_by_these_rows_is_counted(bench):
+    mitigate()
+    assert record(bench).judged == 1
+    noise = "import json; config = Path(context.model, 'config.json'); pass"
+    write_copy(bench, noise)
+    mitigate()
+    assert record(bench).judged == 1  # another program, the same model
+    mitigate(remedy="robustness.embedding-pgd")
+    assert record(bench).judged == 2
+
+
+def test_one_passing_model_of_several_is_a_pass():
+    from dataclasses import replace
+
+    from auditkit.comparison import Comparison
+    from auditkit.mitigation import Repair, Verdict
+
+    nothing = Comparison((), 0.95, 0, 0, 0, 0, None)
+
+    def repair(code: int) -> Repair:
+        verdict = Verdict("m", "d", code, code == 0, "said")
+        return Repair("a.b", "t", (), {}, (), "m", "a", verdict, (), nothing)
+
+    found = Mitigation(
+        "t", Verdict("m", "d", 1, False, "said"), "before", "d", "d", "test", 1, "s", 0, 0.95, (),  # noqa: FBT003
+        (repair(3), repair(0)), 2, {},
+    )  # fmt: skip
+    assert found.exit_code == 0
+    assert replace(found, repairs=(repair(3), repair(1))).exit_code == 3
+    assert Mitigation.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema_version": 99}', '{"schema_version": 1}'])
+def test_what_is_no_record_is_refused(text):
+    from auditkit.errors import ResultError
+
+    with pytest.raises(ResultError):
+        Mitigation.from_json(text)
