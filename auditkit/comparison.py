@@ -297,7 +297,18 @@ class _Comparing:
             self.alpha,
             np.random.default_rng(self.seed),
         )
-        return replicates.interval(self.alpha), "paired BCa bootstrap"
+        interval, changed = replicates.interval(self.alpha), np.count_nonzero(gains)
+        if 0.5**changed > self.alpha:
+            # No sign test rejects with so few changes, while resampling them may never meet zero.
+            interval = _with_zero(interval)
+        return interval, "paired BCa bootstrap"
+
+
+def _with_zero(interval: Interval) -> Interval:
+    lower, upper = interval.lower, interval.upper
+    return Interval(
+        None if lower is None else min(lower, 0.0), None if upper is None else max(upper, 0.0)
+    )
 
 
 def _clusters_of(names: list[str], data: AuditData) -> np.ndarray | None:

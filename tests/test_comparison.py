@@ -128,6 +128,14 @@ def test_values_that_are_no_shares_are_compared_by_bootstrap(scale):
     assert change.interval.holds(mean(after) - mean(before))
 
 
+@pytest.mark.parametrize(("changed", "word"), [(4, "no difference shown"), (40, "improved")])
+def test_small_gains_among_many_zeros_are_no_improvement(changed, word):
+    before = {f"e{i}": 0.25 for i in range(N)}
+    after = before | {f"e{i}": 0.3 for i in range(changed)}
+    change = only(measured(mean(before), before), measured(mean(after), after))
+    assert (change.word, change.method) == (word, "paired BCa bootstrap")
+
+
 def test_only_common_examples_are_compared_and_that_is_said():
     before, after = units(0.5), units(0.5, 2, N - 100)
     change = only(measured(mean(before), before), measured(mean(after), after))

@@ -669,6 +669,14 @@ def audited(config: Path) -> tuple[AuditResult, list[str]]:
     return AuditResult.from_json(text), loaded
 
 
+ATTACKS_OFF = "".join(
+    f'checks."robustness.{check}".enabled = false\n'
+    for check in (
+        "adversarial-attack", "attack-sanity", "fairness-of-robustness", "validity",
+    )
+)  # fmt: skip
+
+
 def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -677,7 +685,7 @@ def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
             for i in range(120)]  # fmt: skip
     (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]))
     (tmp_path / "auditkit.toml").write_text(
-        '[model]\npath = "model"\n[cache]\ndirectory = "kept"\n'
+        f'{ATTACKS_OFF}[model]\npath = "model"\n[cache]\ndirectory = "kept"\n'
         '[data]\npath = "data.csv"\ntext = "text"\nlabel = "label"\nallow_below_chance = true\n'
     )
     cold, loaded = audited(tmp_path / "auditkit.toml")
@@ -685,7 +693,9 @@ def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
     assert any("longer than 48 tokens" in warning for warning in cold.subject.warnings)
     warm, loaded = audited(tmp_path / "auditkit.toml")
     assert loaded == []
-    assert warm.timing.asking == PredictorStatistics(cold.timing.asking.asked, 120, cached=120)
+    asked, distinct = cold.timing.asking.asked, cold.timing.asking.distinct
+    assert distinct > 120  # with the noisy texts
+    assert warm.timing.asking == PredictorStatistics(asked, distinct, cached=distinct)
     assert warm.timing.model_seconds == 0
     blank = {"timing": Timing()}
     assert replace(warm, **blank).to_json() == replace(cold, **blank).to_json()
@@ -704,7 +714,7 @@ def test_without_a_cache_nothing_is_written(tmp_path: Path, module, monkeypatch,
         table["cache"]["enabled"] = True
         auditkit.run(parse_config(table))
         second = auditkit.run(parse_config(table)).result
-    assert second.timing.asking.cached == 2
+    assert second.timing.asking.cached == second.timing.asking.distinct >= 2
     assert not caplog.records
 
 

@@ -44,23 +44,33 @@ def compare(expected: Forecast, actual: AuditResult) -> tuple[Compared, ...]:
 
 
 def _times(expected: Forecast, actual: AuditResult) -> list[Compared]:
+    """Times; no total where a check is not estimated."""
     timing = actual.timing
     taken = {id: s for id, s in timing.checks.items() if id not in actual.replayed}
     before = expected.load + expected.probe + expected.model.total
     return [
         Compared("before the first check", before, max(timing.seconds - sum(taken.values()), 0.0)),
         *(Compared(c.id, c.total, taken.get(c.id)) for c in expected.checks if not c.obstacle),
-        Compared("total time", expected.seconds, timing.seconds),
-        Compared("of it in the model", sum(c.seconds for c in expected.asked),
+        Compared("total time", _whole(expected, expected.seconds), timing.seconds),
+        Compared("of it in the model", _whole(expected, sum(c.seconds for c in expected.asked)),
                  timing.model_seconds),
     ]  # fmt: skip
 
 
 def _counts(expected: Forecast, actual: AuditResult) -> list[Compared]:
     asked, costs = actual.timing.asking, expected.asked
+    counts = {
+        "distinct inputs": (sum(c.distinct for c in costs), asked.distinct),
+        "from the cache": (sum(c.cached for c in costs), asked.cached),
+        "tokens": (sum(c.tokens for c in costs), asked.tokens),
+        "batches": (sum(c.batches for c in costs), asked.batches),
+    }
     return [
-        Compared("distinct inputs", sum(c.distinct for c in costs), asked.distinct, is_time=False),
-        Compared("from the cache", sum(c.cached for c in costs), asked.cached, is_time=False),
-        Compared("tokens", sum(c.tokens for c in costs), asked.tokens, is_time=False),
-        Compared("batches", sum(c.batches for c in costs), asked.batches, is_time=False),
+        Compared(name, _whole(expected, predicted), taken, is_time=False)
+        for name, (predicted, taken) in counts.items()
     ]
+
+
+def _whole(expected: Forecast, total: float) -> float | None:
+    """A total of all checks; None if one of them is not estimated."""
+    return total if expected.complete else None

@@ -45,8 +45,17 @@ def predictions_config(folder, rows=3000, **data):
     })  # fmt: skip
 
 
+ATTACKS = (
+    "robustness.adversarial-attack",
+    "robustness.attack-sanity",
+    "robustness.fairness-of-robustness",
+    "robustness.validity",
+)
+ATTACKS_OFF = "\n".join(f'checks."{check}".enabled = false' for check in ATTACKS)
+
+
 def texts_config(folder, model, rows=200, **tables):
-    """A model that is asked, on short texts that all differ."""
+    """A model that is asked, on short texts that all differ; what an attack asks no plan knows."""
     words = ["film", "movie", "good", "bad", "fine", "dull", "warm", "cold", "story", "plot"]
     lines = ["text,label,sex"]
     for i in range(rows):
@@ -57,7 +66,8 @@ def texts_config(folder, model, rows=200, **tables):
     return parse_config({
         "model": model, "data": data | {"allow_below_chance": True} | tables.pop("data", {}),
         "cache": {"directory": str(folder / "cache")},
-        "report": {"directory": str(folder / "run")}, **tables,
+        "report": {"directory": str(folder / "run")},
+        "checks": {check: {"enabled": False} for check in ATTACKS}, **tables,
     })  # fmt: skip
 
 
@@ -206,7 +216,7 @@ def test_a_stored_verdict_costs_no_more_than_reading(tmp_path, config):
 def test_checks_that_are_replayed_are_those_the_run_replays(tmp_path, config):
     auditkit.run(config, out=tmp_path / "run")
     changed = config.model_copy(
-        update={"checks": parse_config({
+        update={"checks": config.checks | parse_config({
             "model": {"path": "m"}, "data": {"path": "d", "text": "t"},
             "checks": {"quality.metric": {"params": {"metric": "f1"}}},
         }).checks}
@@ -340,6 +350,7 @@ def test_the_command_says_what_the_cache_and_the_run_directory_hold(here, tiny_m
     text = f"""
         cache.directory = "cache"
         checks."quality.metric".params.metric = "f1"
+        {ATTACKS_OFF}
         [model]
         path = "{tiny_model}"
         [data]
@@ -384,6 +395,7 @@ def test_against_a_run_that_the_cache_answered_counts_on_the_cache(here, tiny_mo
     cold, warm = auditkit.run(config).result, auditkit.run(config).result
     (here / "a.toml").write_text(f"""
         cache.directory = "cache"
+        {ATTACKS_OFF}
         [model]
         path = "{tiny_model}"
         [data]
@@ -472,9 +484,10 @@ def test_the_document_says_what_the_table_says(config):
     assert document["seconds"]["complete"]
     states = {one["id"]: one["state"] for one in document["checks"]}
     assert states.pop("robustness.behavioural") == "not applicable"  # no suite is named
+    assert {states.pop(check) for check in ATTACKS} == {"left out"}
     assert set(states.values()) == {"runs"}
     stored, _ = forecast(config)
     document = json.loads(outlook_json(stored, None, None))
     assert document["run"]["stored_verdict"]
-    assert {one["state"] for one in document["checks"]} == {"replayed"}
-    assert all(one["seconds"] == 0 for one in document["checks"])
+    assert {one["state"] for one in document["checks"]} == {"replayed", "left out"}
+    assert all(not one["seconds"] for one in document["checks"])
