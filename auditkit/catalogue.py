@@ -152,23 +152,25 @@ def _params_schema(entry: Check | Remedy) -> dict[str, Any]:
     return {**TypeAdapter(entry.params).json_schema(), "additionalProperties": False}
 
 
-def result_schema() -> dict[str, Any]:
-    """JSON schema of `result.json`."""
+def record_schema(record: type[Any]) -> dict[str, Any]:
+    """JSON schema of a saved record: `result.json`, `mitigation.json`."""
     from pydantic import TypeAdapter
 
-    from auditkit.result import AuditResult
-
-    schema = TypeAdapter(AuditResult).json_schema()
+    schema = TypeAdapter(record).json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
 
 
 def generated(root: Path) -> Iterator[tuple[Path, str]]:
     """Every generated file of a checkout with what it should hold."""
+    from auditkit.mitigation import Mitigation
+    from auditkit.result import AuditResult
+
     registry = load_registry()
     yield root / "docs" / "checks.md", reference(registry)
     yield root / "auditkit" / "config.schema.json", _json(config_schema(registry))
-    yield root / "auditkit" / "result.schema.json", _json(result_schema())
+    yield root / "auditkit" / "result.schema.json", _json(record_schema(AuditResult))
+    yield root / "auditkit" / "mitigation.schema.json", _json(record_schema(Mitigation))
     readme = root / "README.md"
     text = _between(readme.read_text(encoding="utf-8"), "checks", readme_table(registry))
     yield readme, _between(text, "remedies", remedy_table(registry))

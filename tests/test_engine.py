@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import auditkit
-from auditkit.catalogue import result_schema
+from auditkit.catalogue import record_schema
 from auditkit.config import Policy
 from auditkit.errors import DataError, RegistryError, ResultError
 from auditkit.finding import Outcome
@@ -178,7 +178,7 @@ def test_a_result_survives_its_file_and_fits_its_schema(tmp_path):
     text = result.to_json()
     assert AuditResult.from_json(text) == result
     assert "NaN" not in text
-    jsonschema.validate(json.loads(text), result_schema())
+    jsonschema.validate(json.loads(text), record_schema(AuditResult))
 
 
 def test_every_verdict_can_be_recomputed_from_the_record(tmp_path):

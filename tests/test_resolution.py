@@ -125,14 +125,15 @@ def test_the_chance_of_an_impact_ratio_is_that_of_the_check():
 
 
 def test_more_rows_than_needed_prove_a_ratio_and_fewer_do_not():
-    truth, group = labels_and_groups(600)
-    one = resolved(tiny_data(truth, {"g": ["ab"[g] for g in group]}))[0][
-        "fairness.impact-ratio", "g"
-    ]
-    assert ratio_pass_chance([one.needed] * 2, 0.5, 0.8, 0.05, 20) == pytest.approx(0.8, abs=0.07)
-    assert one.needed_total == 2 * one.needed
-    assert 0.7 < one.detectable < 1
-    assert 0 < one.margin < 0.3
+    few, many = (
+        resolved(tiny_data(truth, {"g": ["ab"[g] for g in group]}))[0]["fairness.impact-ratio", "g"]
+        for truth, group in (labels_and_groups(600), labels_and_groups(6000))
+    )
+    assert ratio_pass_chance([few.needed] * 2, 0.5, 0.8, 0.05, 20) == pytest.approx(0.8, abs=0.07)
+    assert few.needed == many.needed
+    assert few.needed_total == 2 * few.needed
+    assert 0.5 < few.detectable < 0.8 < many.detectable < 1
+    assert 0 < many.margin < few.margin < 0.3
 
 
 def ranked(truth, rng):

@@ -93,7 +93,11 @@ def augmentation(context: RemedyContext, params: Params) -> Path:
         raise RemedyError(
             "no noise and no synonym finds anything to change in the rows to train on."
         )
-    context.note(f"{len(texts)} changed copies were added to {len(rows)} rows.")
+    shown = ", ".join(params.noises or NOISES)
+    context.note(
+        f"{len(texts)} changed copies were added to {len(rows)} rows. The model has been shown "
+        f"these kinds of noise: {shown}. A gain on them says nothing of other kinds."
+    )
     return context.fine_tune(rows.and_also(texts, labels), params)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 from rich.console import Console
 
+from auditkit.catalogue import record_schema
 from auditkit.comparison import Change, Comparison, Side
 from auditkit.finding import Interval
 from auditkit.mitigation import Mitigation, Repair, Verdict
@@ -115,6 +120,13 @@ def test_every_measurement_stands_in_the_table_with_its_word_and_numbers():
     assert "the best of several owes something to chance" in text
 
 
+def test_the_record_fits_its_schema_and_is_read_back():
+    record = mitigation(HOSTILE)
+    text = record.to_json()
+    jsonschema.validate(json.loads(text), record_schema(Mitigation))
+    assert Mitigation.from_json(text).to_json() == text
+
+
 def test_the_page_is_offline_and_has_no_script():
     page = render(mitigation(HOSTILE))
     tags = parsed(page)
@@ -186,3 +198,25 @@ def test_a_terminal_without_unicode_gets_letters():
 def test_no_word_stands_by_colour_alone(word):
     page = render(mitigation())
     assert re.search(rf'aria-hidden="true">[▲▼=]</span> {word}', page)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390), ("light", 320)])
+def test_in_a_browser_the_page_is_silent_accessible_and_never_wider(
+    browser: Any, tmp_path: Path, scheme: str, width: int
+) -> None:
+    package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    file = tmp_path / "mitigation.html"
+    file.write_text(render(mitigation(HOSTILE)), encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab, events = context.new_page(), []
+    for event in ("dialog", "console", "pageerror", "request"):
+        tab.on(event, lambda seen, event=event: events.append((event, getattr(seen, "url", seen))))
+    tab.goto(file.as_uri(), wait_until="load")
+    assert [one for one in events if one != ("request", "data:,")] == [("request", file.as_uri())]
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert HOSTILE[:12] in tab.inner_text("body")
+    tab.evaluate((Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = tab.evaluate("async () => (await axe.run()).violations")
+    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found] == []
+    context.close()
