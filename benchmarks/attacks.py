@@ -1,7 +1,7 @@
 """Attacks side by side with TextAttack's own, on the same model and the same sentences.
 
     python benchmarks/attacks.py --model DIR [--recipes a,b] [--examples N] [--tokens 0,60,250]
-                                 [--stock N] [--repeats N]
+                                 [--stock N] [--repeats N] [--outcomes]
 
 Sentences come from $AUDITKIT_DATA/sst2/*.csv, wrong ones left out; with --tokens 60, consecutive
 sentences of one class are joined until they have about 60 tokens. Without --model, a random BERT
@@ -18,6 +18,9 @@ few examples only; its ratio is that of CPU time per query.
   auditkit  the engine, one worker
   forward   the predictor alone, asked all distinct queries of that run at once: the limit
   again     the engine on the answers an earlier run kept; the model is not loaded
+
+Besides TextAttack's recipes there are `beam` and `genetic`, two searches over typing errors. With
+--outcomes nothing is timed: every example of every recipe is attacked by both, and compared.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +39,7 @@ from typing import Any
 
 from predictor import random_model, sentences
 
-from auditkit.attacks import AttackOutcome, AttackSettings, attack, find_recipe
+from auditkit.attacks import AttackOutcome, AttackSettings, Recipe, attack, find_recipe
 from auditkit.attacks.library import load_textattack
 from auditkit.attacks.supplied import in_use
 from auditkit.config import ModelConfig
@@ -69,11 +73,42 @@ class Examples:
     labels: list[int]
 
 
+def beam(textattack: Any, wrapper: Any) -> Any:
+    before, parts = textattack.constraints.pre_transformation, textattack.transformations
+    return textattack.Attack(
+        textattack.goal_functions.UntargetedClassification(wrapper),
+        [before.RepeatModification(), before.StopwordModification(), before.MaxNumWordsModified(3)],
+        parts.CompositeTransformation(
+            [parts.WordSwapNeighboringCharacterSwap(), parts.WordSwapRandomCharacterDeletion()]
+        ),
+        textattack.search_methods.BeamSearch(beam_width=3),
+    )
+
+
+def genetic(textattack: Any, wrapper: Any) -> Any:
+    before, parts = textattack.constraints.pre_transformation, textattack.transformations
+    return textattack.Attack(
+        textattack.goal_functions.UntargetedClassification(wrapper),
+        [before.RepeatModification(), before.StopwordModification()],
+        parts.WordSwapRandomCharacterSubstitution(random_one=True),
+        textattack.search_methods.AlzantotGeneticAlgorithm(
+            pop_size=10, max_iters=5, post_crossover_check=False
+        ),
+    )
+
+
+SEARCHES = {
+    "beam": Recipe("beam", "swapped and missing letters, by beam search", beam),
+    "genetic": Recipe("genetic", "other letters, by a genetic search", genetic),
+}
+
+
 class Bench:
     """The arms for one recipe on one set of examples."""
 
     def __init__(self, folder: Path, recipe: str, examples: Examples, budget: int | None) -> None:
-        self.folder, self.recipe, self.examples = folder, recipe, examples
+        self.folder, self.examples = folder, examples
+        self.recipe = SEARCHES.get(recipe) or find_recipe(recipe)
         self.settings = AttackSettings(budget=budget)
         self.expected: list[AttackOutcome] = []
         self.queries: list[str] = []
@@ -116,7 +151,6 @@ class Bench:
     def theirs(self, wrapper: Any, rows: Sequence[int], name: str) -> Timed:
         """TextAttack's own loop over the examples, each from its own seed."""
         textattack = load_textattack()
-        recipe = find_recipe(self.recipe)
         found: list[Ending] = []
 
         def run() -> None:
@@ -129,7 +163,7 @@ class Bench:
                 found.append((kind, after, result.num_queries))
 
         with in_use(textattack):
-            own = recipe.build(textattack, wrapper)
+            own = self.recipe.build(textattack, wrapper, **self.recipe.options)
         if self.settings.budget is not None:
             own.goal_function.query_budget = self.settings.budget
         timed = clocked(run)
@@ -244,10 +278,25 @@ def measure(bench: Bench, stock: int, repeats: int, scratch: Path) -> dict[str, 
     return ratios
 
 
+def compare_outcomes(bench: Bench, stock: int) -> None:
+    """Attack every example both ways, the first few with the wrapper as shipped, too."""
+    theirs, rows = wrappers(bench.folder), range(len(bench.examples.texts))
+    bench.engine(bench.model(available_cores()))
+    bench.theirs(theirs["padded"], rows, "padded")
+    bench.theirs(theirs["stock"], rows[:stock], "stock")
+    tally = Counter(str(outcome.status) for outcome in bench.expected)
+    print(
+        f"{bench.recipe.name}: {len(rows)} examples end as in TextAttack (status, text, queries), "
+        f"{len(rows[:stock])} of them also with its wrapper as shipped; "
+        f"{sum(outcome.queries for outcome in bench.expected):,} queries; {dict(tally)}",
+        flush=True,
+    )
+
+
 def report(bench: Bench, ratios: dict[str, list[float]]) -> None:
     queries = sum(outcome.queries for outcome in bench.expected)
     print(
-        f"\n{bench.recipe}: {len(bench.examples.texts)} examples, {queries:,} queries, "
+        f"\n{bench.recipe.name}: {len(bench.examples.texts)} examples, {queries:,} queries, "
         f"{len(bench.queries):,} distinct; outcomes identical in every arm; model loaded to "
         f"attack again: {'yes' if bench.loaded_again else 'no'}"
     )
@@ -269,6 +318,7 @@ def main() -> int:
     parser.add_argument("--stock", type=int, default=5, help="examples of the stock arm")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--budget", type=int)
+    parser.add_argument("--outcomes", action="store_true", help="compare, and time nothing")
     options = parser.parse_args()
     os.environ.setdefault("AUDITKIT_RESOURCES", os.environ.get("AUDITKIT_DATA", ""))
     with tempfile.TemporaryDirectory() as scratch:
@@ -280,6 +330,9 @@ def main() -> int:
             print(f"\n{len(lengths)} texts of {statistics.mean(lengths):.0f} tokens in the mean")
             for place, recipe in enumerate(options.recipes.split(",")):
                 bench = Bench(folder, recipe, chosen, options.budget)
+                if options.outcomes:
+                    compare_outcomes(bench, options.stock)
+                    continue
                 kept = Path(scratch, f"{tokens}-{place}")
                 report(bench, measure(bench, options.stock, options.repeats, kept))
     return 0
