@@ -5,8 +5,9 @@
 An audit of 40 checks is killed (SIGKILL) at random moments and run again. The result must be
 that of an uninterrupted run in every byte but the times, the report must be its rendering, and at
 most one check may be measured twice. Then the same with signals, full disks, a directory that may
-not be written, runs side by side, and two runs in one directory. Every audit is a process of its
-own, forked so that it need not load the libraries again.
+not be written, runs side by side that fill one cache of answers, and two runs in one directory.
+Every audit is a process of its own, forked so that it need not load the libraries again, and
+begins with an empty cache.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from auditkit.cli import main as auditkit_main
 from auditkit.journal import read_journal
+from auditkit.prediction_store import PredictionStore
 from auditkit.render import render
 from auditkit.result import AuditResult, Timing
 from auditkit.verify import verify
@@ -50,6 +52,11 @@ def measure(context, params):
     yield Measurement("x", value, len(context.data), Bounds(ends, ends, "m"), evidence=(table,))
 """
 
+MODEL = """
+def answer(texts):
+    return [int(text.rpartition(" ")[2]) for text in texts]
+"""
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -61,8 +68,10 @@ class Ground:
     @classmethod
     def prepare(cls, folder: Path) -> Ground:
         draw = random.Random(0)
-        rows = [f"{n % 2},{int(draw.random() < 0.4)}" for n in range(ROWS)]
-        (folder / "p.csv").write_text("\n".join(["label,prediction", "0,0", "1,1", *rows]))
+        rows = [f"{n % 2},text {n} {int(draw.random() < 0.4)}" for n in range(ROWS)]
+        (folder / "p.csv").write_text("\n".join(["label,text", *rows]))
+        (folder / "crash_model.py").write_text(MODEL)
+        sys.path.insert(0, str(folder))
         own = folder / "own"
         own.mkdir()
         for n in range(CHECKS):
@@ -72,14 +81,16 @@ class Ground:
         config = folder / "auditkit.toml"
         only = json.dumps([f"own.c{n:02}" for n in range(CHECKS)])
         config.write_text(
-            f'plugins = ["own"]\nonly = {only}\n[model]\nlabel_column = "prediction"\n'
-            '[data]\npath = "p.csv"\nlabel = "label"\nallow_below_chance = true\n'
+            f'plugins = ["own"]\nonly = {only}\n[model]\ncallable = "crash_model:answer"\n'
+            'class_names = ["0", "1"]\ndepends_on = []\n'
+            '[data]\npath = "p.csv"\ntext = "text"\nlabel = "label"\nallow_below_chance = true\n'
         )
         return cls(folder, config)
 
     def load_everything(self) -> None:
         """Import here what an audit imports, so that no child has to."""
         os.environ["CRASH_LOG"] = os.devnull
+        os.environ["AUDITKIT_CACHE"] = str(self.folder / "loading.cache")
         out = self.folder / "loading"
         with (
             Path(os.devnull).open("w") as nowhere,
@@ -88,7 +99,9 @@ class Ground:
         ):
             auditkit_main(["run", str(self.config), "--out", str(out)])
 
-    def fork(self, out: Path, before: Callable[[], None] = lambda: None) -> int:
+    def fork(
+        self, out: Path, before: Callable[[], None] = lambda: None, cache: Path | None = None
+    ) -> int:
         """Start an audit in a process of its own; return its number."""
         out.parent.mkdir(parents=True, exist_ok=True)
         child = os.fork()
@@ -96,6 +109,7 @@ class Ground:
             return child
         try:
             os.environ["CRASH_LOG"] = f"{out}.executed"
+            os.environ["AUDITKIT_CACHE"] = str(cache or f"{out}.cache")
             said = os.open(f"{out}.said.{os.getpid()}", os.O_WRONLY | os.O_CREAT, 0o644)
             os.dup2(said, 1)
             os.dup2(said, 2)
@@ -229,11 +243,16 @@ class Trial:
         return row
 
     def side_by_side(self, runs: int = 8) -> Row:
-        row = Row(f"{runs} runs at once, a directory each")
+        row = Row(f"{runs} runs at once on one cache")
+        cache = self.ground.folder / "many" / "cache"
         outs = [self.ground.folder / "many" / str(n) / "run" for n in range(runs)]
-        for out, child in [(out, self.ground.fork(out)) for out in outs]:
-            code = ended(child)
-            row.add(code == 0 and self.same(out), executed(out) - CHECKS, f"exit code {code}")
+        children = [(out, self.ground.fork(out, cache=cache)) for out in outs]
+        codes = [(out, ended(child)) for out, child in children]
+        with PredictionStore(cache, read_only=True) as store:
+            kept = store.contents().rows
+        for out, code in codes:
+            good = code == 0 and self.same(out) and kept == ROWS
+            row.add(good, executed(out) - CHECKS, f"exit code {code}, {kept} answers kept")
         return row
 
     def one_directory(self, tries: int) -> Row:
