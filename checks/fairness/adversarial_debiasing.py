@@ -121,7 +121,7 @@ def _width(model: Path) -> int:
 
 
 def adversarial_loss(sizes: tuple[int, int, int], params: Params, steps: int, seed: int) -> Any:
-    """The loss as a `torch.nn.Module`, whose parameters are the adversary's.
+    """The loss, a `torch.nn.Module` whose parameters are the adversary's.
 
     Args:
         sizes: Width of what the adversary reads, number of classes, number of groups.
@@ -130,44 +130,55 @@ def adversarial_loss(sizes: tuple[int, int, int], params: Params, steps: int, se
         seed: Seed of the adversary's first weights.
     """
     import torch
-    from torch.nn.functional import cross_entropy, one_hot
 
-    width, classes, groups = sizes
-    told = params.criterion == "equalized-odds"
-
-    class AdversarialLoss(torch.nn.Module):
-        done: torch.Tensor
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.adversary = torch.nn.Sequential(
-                torch.nn.Linear(width + (classes if told else 0), params.adversary_width),
-                torch.nn.ReLU(),
-                torch.nn.Linear(params.adversary_width, groups),
-            )
-            self.register_buffer("done", torch.zeros(()))
-
-        def forward(self, logits: Any, batch: Mapping[str, Any]) -> Any:
-            labels, weights = batch["labels"], batch["adversary_weight"]
-            read = batch["representation"] if params.reads == "representation" else logits
-            if read.shape != (len(labels), width):
-                raise RemedyError(
-                    f"the last layer of this model reads numbers of shape {tuple(read.shape)}, and "
-                    f"the adversary expects {(len(labels), width)}.",
-                    'Set params.reads = "logits".',
-                )
-            strength = params.strength * self._ramp()
-            self.done += len(labels) / params.batch
-            # Forward it is `read`; backward its gradient is reversed.
-            reversed_ = (1 + strength) * read.detach() - strength * read
-            given = [reversed_, one_hot(labels, classes).float()] if told else [reversed_]
-            guess = self.adversary(torch.cat(given, dim=1))
-            wrong = cross_entropy(guess, batch["group"].clamp_min(0), reduction="none")
-            return cross_entropy(logits, labels) + (wrong * weights).sum() / len(labels)
-
-        def _ramp(self) -> float:
-            return 2 / (1 + math.exp(-RAMP * float(self.done) / steps)) - 1
-
+    kind: Any = type("AdversarialLoss", (_AdversarialLoss, torch.nn.Module), {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AdversarialLoss()
+        return kind(sizes, params, steps)
+
+
+class _AdversarialLoss:
+    """Cross-entropy, and that of an adversary whose gradient reaches the model reversed."""
+
+    def __init__(self: Any, sizes: tuple[int, int, int], params: Params, steps: int) -> None:
+        import torch
+
+        super().__init__()
+        self.width, self.classes, groups = sizes
+        self.params, self.steps = params, steps
+        self.told = params.criterion == "equalized-odds"
+        self.adversary = torch.nn.Sequential(
+            torch.nn.Linear(self.width + self.told * self.classes, params.adversary_width),
+            torch.nn.ReLU(),
+            torch.nn.Linear(params.adversary_width, groups),
+        )
+        self.register_buffer("done", torch.zeros(()))
+
+    def forward(self: Any, logits: Any, batch: Mapping[str, Any]) -> Any:
+        """The loss of a batch, which is one of the steps that are done."""
+        import torch
+        from torch.nn.functional import cross_entropy, one_hot
+
+        labels = batch["labels"]
+        read = batch["representation"] if self.params.reads == "representation" else logits
+        if read.shape != (len(labels), self.width):
+            raise RemedyError(
+                f"the last layer of this model reads numbers of shape {tuple(read.shape)}, and the "
+                f"adversary expects {(len(labels), self.width)}.",
+                'Set params.reads = "logits".',
+            )
+        strength = self._strength()
+        self.done += len(labels) / self.params.batch
+        # Forward it is `read`; backward its gradient is reversed.
+        given = (1 + strength) * read.detach() - strength * read
+        if self.told:
+            given = torch.cat([given, one_hot(labels, self.classes).float()], dim=1)
+        guess = self.adversary(given)
+        wrong = cross_entropy(guess, batch["group"].clamp_min(0), reduction="none")
+        weighed = (wrong * batch["adversary_weight"]).sum() / len(labels)
+        return cross_entropy(logits, labels) + weighed
+
+    def _strength(self: Any) -> float:
+        """From 0 at the first step to nearly the strength that was asked for at the last."""
+        share = float(self.done) / self.steps
+        return float(self.params.strength * (2 / (1 + math.exp(-RAMP * share)) - 1))

@@ -85,11 +85,7 @@ def constrained_loss(context: RemedyContext, params: Params) -> Path:
 
 
 def lagrangian(groups: int, classes: tuple[int, ...], params: Params, steps: int) -> Any:
-    """The loss as a `torch.nn.Module`, whose buffers are multipliers and running sums by group.
-
-    A rate is a class and, for equalized odds, whether its positives or negatives count. Each rate
-    of each group has two limits: it may lie above the mean of the groups, and below it, by half of
-    the slack. Signed limits, because noise then moves multipliers up as often as down.
+    """The loss, a `torch.nn.Module` whose buffers are multipliers and running sums by group.
 
     Args:
         groups: How many there are.
@@ -98,62 +94,77 @@ def lagrangian(groups: int, classes: tuple[int, ...], params: Params, steps: int
         steps: Steps of the training.
     """
     import torch
-    from torch.nn.functional import cross_entropy, one_hot, softmax
 
-    by_label = params.criterion == "equalized-odds"
-    rates = len(classes) * (2 if by_label else 1)
-    memory, step = max(steps * MEMORY, 1.0), params.multiplier_rate / steps
+    kind: Any = type("Lagrangian", (_Lagrangian, torch.nn.Module), {})
+    return kind(groups, classes, params, steps)
 
-    class Lagrangian(torch.nn.Module):
-        above: torch.Tensor
-        below: torch.Tensor
-        rows: torch.Tensor
-        probable: torch.Tensor
-        chosen: torch.Tensor
-        steps: torch.Tensor
 
-        def __init__(self) -> None:
-            super().__init__()
-            for name in ("above", "below", "rows", "probable", "chosen"):
-                self.register_buffer(name, torch.zeros(groups, rates))
-            self.register_buffer("steps", torch.zeros(()))
+class _Lagrangian:
+    """Cross-entropy plus multipliers times distances of groups from their mean.
 
-        def forward(self, logits: Any, batch: Mapping[str, Any]) -> Any:
-            labels, group = batch["labels"], batch["group"]
-            share = len(labels) / params.batch
-            member = (one_hot(group.clamp_min(0), groups) * (group >= 0)[:, None]).float()
-            counts = self._counts(labels)
-            probable = self._sums(member, counts, softmax(logits, dim=1))
-            answers = one_hot(logits.argmax(dim=1), logits.shape[1])
-            kept = (1 - 1 / memory) ** share
-            self.steps = kept * self.steps + share
-            self.rows = kept * self.rows + member.T @ counts
-            self.probable = kept * self.probable + probable.detach()
-            self.chosen = kept * self.chosen + self._sums(member, counts, answers)
-            # The value is the running mean; the gradient is of this batch, as if it had as many
-            # rows of a group as batches have on average.
-            now = probable / (self.rows / self.steps * share).clamp_min(1)
-            soft = self._apart(self.probable / self.rows.clamp_min(1) + now - now.detach())
-            penalty = ((self.above - self.below) * soft).sum()
-            hard = self._apart(self.chosen / self.rows.clamp_min(1))
-            self.above = (self.above + step * share * (hard - params.slack / 2)).clamp_min(0)
-            self.below = (self.below - step * share * (hard + params.slack / 2)).clamp_min(0)
-            return cross_entropy(logits, labels) + penalty
+    A rate is a class and, for equalized odds, whether its positives or negatives count. Each rate
+    of each group has two limits: it may lie above the mean of the groups, and below it, by half of
+    the slack. Signed limits, because noise then moves multipliers up as often as down.
+    """
 
-        def _counts(self, labels: Any) -> Any:
-            """Which rows count for each rate, shape (rows, rates)."""
-            truth = (labels[:, None] == labels.new_tensor(classes)).float()
-            return torch.cat([truth, 1 - truth], dim=1) if by_label else torch.ones_like(truth)
+    def __init__(
+        self: Any, groups: int, classes: tuple[int, ...], params: Params, steps: int
+    ) -> None:
+        import torch
 
-        def _sums(self, member: Any, counts: Any, answers: Any) -> Any:
-            """Sums of answers by group and rate."""
-            own = answers[:, list(classes)].float()
-            return member.T @ (counts * (torch.cat([own, own], dim=1) if by_label else own))
+        super().__init__()
+        self.groups, self.classes, self.params = groups, list(classes), params
+        self.by_label = params.criterion == "equalized-odds"
+        self.forget = 1 / max(steps * MEMORY, 1.0)
+        self.move = params.multiplier_rate / steps
+        rates = len(classes) * (2 if self.by_label else 1)
+        for name in ("above", "below", "rows", "probable", "chosen"):
+            self.register_buffer(name, torch.zeros(groups, rates))
+        self.register_buffer("steps", torch.zeros(()))
 
-        def _apart(self, means: Any) -> Any:
-            """How far each group lies from the mean of the groups; 0 for those with few rows."""
-            enough = (self.rows >= FEWEST).float()
-            middle = (means * enough).sum(dim=0) / enough.sum(dim=0).clamp_min(1)
-            return (means - middle) * enough
+    def forward(self: Any, logits: Any, batch: Mapping[str, Any]) -> Any:
+        """The loss of a batch, after which running rates and multipliers have moved."""
+        from torch.nn.functional import cross_entropy, one_hot, softmax
 
-    return Lagrangian()
+        labels, group = batch["labels"], batch["group"]
+        share = len(labels) / self.params.batch
+        member = (one_hot(group.clamp_min(0), self.groups) * (group >= 0)[:, None]).float()
+        counts = self._counts(labels)
+        probable = self._sums(member, counts, softmax(logits, dim=1))
+        answers = one_hot(logits.argmax(dim=1), logits.shape[1])
+        kept = (1 - self.forget) ** share
+        self.steps = kept * self.steps + share
+        self.rows = kept * self.rows + member.T @ counts
+        self.probable = kept * self.probable + probable.detach()
+        self.chosen = kept * self.chosen + self._sums(member, counts, answers)
+        # The gradient is of this batch, as if it had as many rows of each group as batches have on
+        # average; the value is the running mean.
+        now = probable / (self.rows / self.steps * share).clamp_min(1)
+        soft = self._apart(self.probable / self.rows.clamp_min(1) + now - now.detach())
+        penalty = ((self.above - self.below) * soft).sum()
+        self._ascend(self._apart(self.chosen / self.rows.clamp_min(1)), share)
+        return cross_entropy(logits, labels) + penalty
+
+    def _ascend(self: Any, apart: Any, share: float) -> None:
+        """Move the multipliers; `share` is the batch's part of a step."""
+        limit, move = self.params.slack / 2, self.move * share
+        self.above = (self.above + move * (apart - limit)).clamp_min(0)
+        self.below = (self.below - move * (apart + limit)).clamp_min(0)
+
+    def _counts(self: Any, labels: Any) -> Any:
+        """Which rows count for each rate, shape (rows, rates)."""
+        import torch
+
+        truth = (labels[:, None] == labels.new_tensor(self.classes)).float()
+        return torch.cat([truth, 1 - truth], dim=1) if self.by_label else torch.ones_like(truth)
+
+    def _sums(self: Any, member: Any, counts: Any, answers: Any) -> Any:
+        """Sums of answers by group and rate."""
+        own = answers[:, self.classes].float()
+        return member.T @ (counts * own.repeat(1, 2 if self.by_label else 1))
+
+    def _apart(self: Any, means: Any) -> Any:
+        """How far each group lies from the mean of the groups; 0 for those with few rows."""
+        enough = (self.rows >= FEWEST).float()
+        middle = (means * enough).sum(dim=0) / enough.sum(dim=0).clamp_min(1)
+        return (means - middle) * enough

@@ -97,45 +97,50 @@ def group_dro(context: RemedyContext, params: Params) -> Path:
 
 
 def robust_loss(counts: NDArray[np.int64], params: Params) -> Any:
-    """The loss as a `torch.nn.Module`, whose buffers are the weights and running losses of cells.
+    """The loss, a `torch.nn.Module` whose buffers are the weights and running losses of cells.
 
     Args:
         counts: Training rows of each group with each label, shape (groups, classes). Cells without
             rows never get weight.
-        params: Step size and adjustment.
+        params: Step size, adjustment and batch.
     """
     import torch
-    from torch.nn.functional import cross_entropy, one_hot
 
-    class RobustLoss(torch.nn.Module):
-        weights: torch.Tensor
-        running: torch.Tensor
-        margins: torch.Tensor
+    kind: Any = type("RobustLoss", (_RobustLoss, torch.nn.Module), {})
+    return kind(counts, params)
 
-        def __init__(self) -> None:
-            super().__init__()
-            sizes = torch.tensor(counts.ravel(), dtype=torch.float32)
-            there = (sizes > 0).float()
-            self.register_buffer("weights", there / there.sum())
-            self.register_buffer("running", there * float(np.log(counts.shape[1])))
-            self.register_buffer("margins", params.size_adjustment / sizes.clamp_min(1).sqrt())
 
-        def forward(self, logits: Any, batch: Mapping[str, Any]) -> Any:
-            losses = cross_entropy(logits, batch["labels"], reduction="none")
-            known = batch["cell"] >= 0
-            member = one_hot(batch["cell"].clamp_min(0), len(self.weights)) * known[:, None]
-            rows = member.sum(dim=0)
-            means = (member * losses[:, None]).sum(dim=0) / rows.clamp_min(1)
-            self._move(means.detach(), rows > 0, len(losses) / params.batch)
-            robust = (self.weights * means).sum() * known.sum()
-            return (robust + losses[~known].sum()) / len(losses)
+class _RobustLoss:
+    """The mean of the cells' losses under weights that follow the highest loss."""
 
-        def _move(self, means: Any, seen: Any, share: float) -> None:
-            """Move weight to where the loss is high; `share` is the batch's part of a step."""
-            mixed = MEMORY * self.running + (1 - MEMORY) * means
-            self.running = torch.where(seen, mixed, self.running)
-            drive = params.step_size * share * (self.running + self.margins)
-            moved = self.weights * drive.exp()
-            self.weights = moved / moved.sum()
+    def __init__(self: Any, counts: NDArray[np.int64], params: Params) -> None:
+        import torch
 
-    return RobustLoss()
+        super().__init__()
+        self.params = params
+        sizes = torch.tensor(counts.ravel(), dtype=torch.float32)
+        there = (sizes > 0).float()
+        self.register_buffer("weights", there / there.sum())
+        self.register_buffer("running", there * float(np.log(counts.shape[1])))
+        self.register_buffer("margins", params.size_adjustment / sizes.clamp_min(1).sqrt())
+
+    def forward(self: Any, logits: Any, batch: Mapping[str, Any]) -> Any:
+        """The loss of a batch, before which the weights have moved."""
+        from torch.nn.functional import cross_entropy, one_hot
+
+        losses = cross_entropy(logits, batch["labels"], reduction="none")
+        known = batch["cell"] >= 0
+        member = one_hot(batch["cell"].clamp_min(0), len(self.weights)) * known[:, None]
+        rows = member.sum(dim=0)
+        means = (member * losses[:, None]).sum(dim=0) / rows.clamp_min(1)
+        self._move(means.detach(), rows > 0, len(losses) / self.params.batch)
+        robust = (self.weights * means).sum() * known.sum()
+        return (robust + losses[~known].sum()) / len(losses)
+
+    def _move(self: Any, means: Any, seen: Any, share: float) -> None:
+        """Move weight to where the loss is high; `share` is the batch's part of a step."""
+        mixed = MEMORY * self.running + (1 - MEMORY) * means
+        self.running = mixed.where(seen, self.running)
+        drive = self.params.step_size * share * (self.running + self.margins)
+        moved = self.weights * drive.exp()
+        self.weights = moved / moved.sum()
