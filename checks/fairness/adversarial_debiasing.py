@@ -117,7 +117,18 @@ def _width(model: Path) -> int:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    return int(config.hidden_size)
+    width = getattr(config, "hidden_size", None)
+    if width is None:
+        raise _unreadable()
+    return int(width)
+
+
+def _unreadable() -> RemedyError:
+    return RemedyError(
+        "the last layer of this model does not read one vector per text as wide as its other "
+        "layers, which is what the adversary can read.",
+        'Set params.reads = "logits".',
+    )
 
 
 def adversarial_loss(sizes: tuple[int, int, int], params: Params, steps: int, seed: int) -> Any:
@@ -160,13 +171,9 @@ class _AdversarialLoss:
         from torch.nn.functional import cross_entropy, one_hot
 
         labels = batch["labels"]
-        read = batch["representation"] if self.params.reads == "representation" else logits
-        if read.shape != (len(labels), self.width):
-            raise RemedyError(
-                f"the last layer of this model reads numbers of shape {tuple(read.shape)}, and the "
-                f"adversary expects {(len(labels), self.width)}.",
-                'Set params.reads = "logits".',
-            )
+        read = batch.get("representation") if self.params.reads == "representation" else logits
+        if read is None or read.shape != (len(labels), self.width):
+            raise _unreadable()
         strength = self._strength()
         self.done += len(labels) / self.params.batch
         # Forward it is `read`; backward its gradient is reversed.

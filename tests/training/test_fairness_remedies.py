@@ -425,6 +425,17 @@ def test_the_adversarys_strength_begins_at_0():
     assert torch.allclose(found, torch.autograd.grad(plain, logits)[0], atol=1e-7)
 
 
+@pytest.mark.parametrize("read", [{}, {"representation": torch.zeros(2, 3, 32)}])
+def test_a_layer_the_adversary_cannot_read_is_said(read):
+    from auditkit.checks.fairness.adversarial_debiasing import Params, adversarial_loss
+
+    loss = adversarial_loss((32, 2, 2), Params(), 10, 0)
+    batch = {"labels": torch.tensor([0, 1]), "group": torch.tensor([0, 1])}
+    with pytest.raises(RemedyError, match="does not read one vector") as raised:
+        loss(torch.zeros(2, 2), batch | {"adversary_weight": torch.ones(2)} | read)
+    assert "logits" in raised.value.hint
+
+
 class Answers:
     """A predictor with given answers."""
 
