@@ -79,7 +79,8 @@ def goodness(logits: Floats, labels: Ints, by: Literal["loss", "accuracy"]) -> F
         by: Which of the two.
     """
     if by == "accuracy":
-        return (logits.argmax(axis=1) == labels).astype(np.float64)
+        right: Floats = (logits.argmax(axis=1) == labels).astype(np.float64)
+        return right
     from scipy.special import log_softmax
 
     found: Floats = log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
