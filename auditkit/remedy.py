@@ -157,10 +157,19 @@ class Hooks:
             tensors `labels`, `weights`, `rows` (positions in the training rows) and each column by
             its name. A `torch.nn.Module` is trained along with the model, and its parameters and
             buffers are in the checkpoints. By default the weighted cross-entropy.
+        learning_rate: Highest learning rate of the loss's own parameters; by default the model's.
+        representation: Whether the batch also holds `representation`, what the model's last linear
+            layer reads, shape (rows, width).
+        score: From the logits on the validation rows, shape (rows, classes), in the order of
+            `RemedyContext.validation`, to how good the model is; higher is better. The best model
+            is chosen, and training stopped, by it. By default by `TrainingParams.stop_on`.
         perturbation: Train on embeddings moved where the loss is high.
     """
 
     loss: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    learning_rate: float | None = None
+    representation: bool = False
+    score: Callable[[NDArray[np.float64]], float] | None = None
     perturbation: Perturbation | None = None
 
 
@@ -225,13 +234,14 @@ class RemedyContext:
 
 
 Apply = Callable[[RemedyContext, Any], Path]
-Score = Callable[[Predictor, AuditData], float]
-"""From a repaired model and the validation rows to how good it is; higher is better."""
+Score = Callable[[Predictor, AuditData, Any], float]
+"""From a repaired model, the validation rows and the remedy's parameters to how good it is; higher
+is better."""
 Suite = Mapping[str, Mapping[str, Any]]
 """Parameters of the checks that will judge the repaired model, by check id."""
 
 
-def accuracy(predictor: Predictor, data: AuditData) -> float:
+def accuracy(predictor: Predictor, data: AuditData, _: Any = None) -> float:
     """Share of rows answered rightly."""
     return float((predictor.predict(data.inputs).labels == data.labels).mean())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from auditkit.check import Predictor
 from auditkit.data import AuditData
 from auditkit.noise import NOISES, noisy
@@ -10,7 +12,7 @@ from auditkit.remedy import accuracy
 _NOISES = ("keyboard", "letter-drop", "homoglyph")
 
 
-def clean_and_noisy(predictor: Predictor, data: AuditData) -> float:
+def clean_and_noisy(predictor: Predictor, data: AuditData, _: Any = None) -> float:
     """Mean of the accuracy on the texts as written and of that under some everyday noises.
 
     Accuracy alone would choose the mildest remedy.

@@ -82,7 +82,8 @@ def _try_all(
     for number, (order, own) in enumerate(zip(orders, values, strict=True)):
         made = repair(order, folder / "candidates" / str(number), told)
         predictor = predictor_of(order.config.model, made.model)
-        scores.append(float(order.remedy.score(predictor, order.rows.validation)))
+        score = order.remedy.score(predictor, order.rows.validation, order.params)
+        scores.append(float(score))
         said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in own.items())
         told.note(f"{said}: {scores[-1]:.4g} on the validation rows")
     best = max(range(len(scores)), key=lambda i: (scores[i], -i))

@@ -38,12 +38,19 @@ class Evaluation:
     step: int
     loss: float
     accuracy: float
+    score: float | None = None
+    """What the remedy chooses by, if not by loss or accuracy."""
 
 
 def evaluations(history: list[dict[str, Any]]) -> list[Evaluation]:
     """What a trainer has seen on the validation rows so far, from its `log_history`."""
     return [
-        Evaluation(int(entry["step"]), float(entry["eval_loss"]), float(entry["eval_accuracy"]))
+        Evaluation(
+            int(entry["step"]),
+            float(entry["eval_loss"]),
+            float(entry["eval_accuracy"]),
+            entry.get("eval_score"),
+        )
         for entry in history
         if "eval_loss" in entry
     ]
@@ -51,6 +58,9 @@ def evaluations(history: list[dict[str, Any]]) -> list[Evaluation]:
 
 def best_of(seen: list[Evaluation], params: TrainingParams) -> int:
     """Position of the best evaluation, the first of equals."""
+    scores = [one.score for one in seen if one.score is not None]
+    if scores:
+        return scores.index(max(scores))
     if params.stop_on == "accuracy":
         return max(range(len(seen)), key=lambda i: (seen[i].accuracy, -i))
     return min(range(len(seen)), key=lambda i: (seen[i].loss, i))
@@ -114,7 +124,7 @@ def make_trainer(job: Job) -> Any:
         data_collator=job.collator,
         train_dataset=job.train,
         eval_dataset=job.validation,
-        compute_metrics=_accuracy,
+        compute_metrics=_metrics(job),
         callbacks=[watch],
     )
     trainer.remove_callback(library.PrinterCallback)
@@ -162,9 +172,20 @@ def _precision(job: Job) -> dict[str, bool]:
     return {"bf16": True} if torch.cuda.is_bf16_supported() else {"fp16": True}
 
 
-def _accuracy(prediction: Any) -> dict[str, float]:
-    answered = np.asarray(prediction.predictions).argmax(axis=-1)
-    return {"accuracy": float((answered == prediction.label_ids).mean())}
+def _metrics(job: Job) -> Callable[[Any], dict[str, float]]:
+    """What is computed of the answers to the validation rows."""
+    order = np.array([item["rows"] for item in job.validation])
+
+    def computed(prediction: Any) -> dict[str, float]:
+        logits = np.asarray(prediction.predictions)
+        found = {"accuracy": float((logits.argmax(axis=-1) == prediction.label_ids).mean())}
+        if job.hooks.score is not None and np.isfinite(logits).all():
+            in_order = np.empty(logits.shape, dtype=np.float64)
+            in_order[order] = logits
+            found["score"] = float(job.hooks.score(in_order))
+        return found
+
+    return computed
 
 
 class _Repairing:
@@ -184,8 +205,9 @@ class _Repairing:
         from torch.nn.functional import cross_entropy
 
         given = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
-        logits = model(**given).logits.float()
         batch = {name: value for name, value in inputs.items() if name not in MODEL_INPUTS}
+        with _head_input(model, batch, wanted=self.hooks.representation and model.training):
+            logits = model(**given).logits.float()
         if not model.training:
             loss = cross_entropy(logits, batch["labels"])
         elif self.hooks.loss is not None:
@@ -229,7 +251,8 @@ class _Repairing:
         optimizer = super().create_optimizer(*arguments, **named)  # type: ignore[misc]
         extra = list(self.hooks.loss.parameters()) if hasattr(self.hooks.loss, "parameters") else []
         if extra and len(optimizer.param_groups) == 2:
-            optimizer.add_param_group({"params": extra, "weight_decay": 0.0})
+            rate = self.hooks.learning_rate or self.args.learning_rate
+            optimizer.add_param_group({"params": extra, "weight_decay": 0.0, "lr": rate})
         return optimizer
 
     def _get_train_sampler(self: Any, *_: Any) -> EpochSampler:
@@ -269,6 +292,34 @@ class _moved:  # noqa: N801 - used like a function
         self._handle.remove()
 
 
+class _head_input:  # noqa: N801 - used like a function
+    """Adds `representation` to a batch: what the last linear layer reads in a forward pass.
+
+    Of the layers as wide as the classes, the one that was called last counts: with adapters and in
+    some heads there are several.
+    """
+
+    def __init__(self, model: Any, batch: dict[str, Any], *, wanted: bool) -> None:
+        from torch.nn import Linear
+
+        classes, self._batch = model.config.num_labels, batch
+        self._handles = [
+            layer.register_forward_pre_hook(self._keep)
+            for layer in (model.modules() if wanted else ())
+            if isinstance(layer, Linear) and layer.out_features == classes
+        ]
+
+    def _keep(self, _: Any, given: tuple[Any, ...]) -> None:
+        self._batch["representation"] = given[0].float()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+
 class _Watching:
     """Says when to evaluate, to save and to stop; keeps the best weights; tells how far it is.
 
@@ -300,12 +351,14 @@ class _Watching:
         """Keep the weights if they are the best so far, and stop if they have long not been."""
         seen = evaluations(state.log_history)
         latest = seen[-1]
-        if not np.isfinite(latest.loss):
+        if not np.isfinite([latest.loss, latest.score or 0.0]).all():
             raise diverged(latest.step)
         if best_of(seen, self._job.params) == len(seen) - 1:
             save_tensors(self._job.folder / BEST, trained_tensors(given["model"], None))
+        chosen_by = "" if latest.score is None else f", score {latest.score:.4g}"
         self._job.note(
-            f"Step {latest.step}: validation loss {latest.loss:.4g}, accuracy {latest.accuracy:.4g}"
+            f"Step {latest.step}: validation loss {latest.loss:.4g}, "
+            f"accuracy {latest.accuracy:.4g}{chosen_by}"
         )
         control.should_save = True
         if is_patience_over(seen, self._job.params):

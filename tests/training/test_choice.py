@@ -61,7 +61,7 @@ def test_the_combination_that_does_best_on_the_validation_rows_is_published(orde
 def test_a_choice_that_was_cut_off_tries_only_what_is_missing(orders, tmp_path):
     asked: list[int] = []
 
-    def score(predictor, data):
+    def score(predictor, data, params):
         asked.append(len(data))
         if len(asked) == 2:
             raise KeyboardInterrupt

@@ -247,6 +247,77 @@ def test_columns_reach_the_loss_row_by_row(workshop, rows, params):
     assert seen == dict(enumerate(codes.tolist()))
 
 
+def test_columns_and_weights_of_audited_rows_are_left_out_with_them(workshop, rows, params):
+    seen = []
+
+    def loss(logits, batch):
+        seen.append((batch["labels"], batch["copy"], batch["weights"]))
+        return torch.nn.functional.cross_entropy(logits, batch["labels"])
+
+    audited = frozenset(content_digest(text) for text in rows.texts[:10])
+    given = TrainingRows(rows.texts, rows.labels, rows.labels + 1.0, {"copy": rows.labels})
+    workshop(audited=audited).fine_tune(given, params, hooks=Hooks(loss=loss))
+    for labels, copy, row_weights in seen:
+        assert torch.equal(labels, copy)
+        assert torch.equal(labels + 1.0, row_weights)
+
+
+def test_a_remedy_may_choose_the_best_model_by_a_score_of_the_logits_in_their_order(
+    workshop, rows, params
+):
+    validation, seen = data_of(40, 2), []
+
+    def score(logits):
+        seen.append(logits)
+        return -float(len(seen))  # the first is the best
+
+    shop = workshop(validation=validation)
+    folder = shop.fine_tune(rows, params, hooks=Hooks(score=score))
+    (report,) = shop.reports
+    assert [one.score for one in report.evaluations] == [-1.0, -2.0]
+    assert report.best_step == report.evaluations[0].step == 6
+    expected = np.log(ask(folder, validation.inputs).probabilities)
+    found = seen[0] - np.log(np.exp(seen[0]).sum(axis=1, keepdims=True))
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_a_score_that_is_no_number_is_said(workshop, rows, params):
+    with pytest.raises(RemedyError, match="diverged"):
+        workshop().fine_tune(rows, params, hooks=Hooks(score=lambda _: float("nan")))
+
+
+def test_a_loss_that_is_no_number_is_said_before_a_score_is_asked(workshop, rows, params):
+    hooks = Hooks(loss=lambda logits, _: logits.sum() * np.inf, score=lambda _: 1.0)
+    with pytest.raises(RemedyError, match="diverged"):
+        workshop().fine_tune(rows, params, hooks=hooks)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_representation_is_what_the_last_layer_reads(workshop, rows, rank):
+    if rank:
+        pytest.importorskip("peft")
+    seen = []
+
+    def loss(logits, batch):
+        seen.append((batch["representation"].detach().numpy(), logits.detach().numpy()))
+        return torch.nn.functional.cross_entropy(logits, batch["labels"])
+
+    params = TrainingParams(epochs=1, learning_rate=1e-9, batch=16, lora_rank=rank)
+    folder = workshop().fine_tune(rows, params, hooks=Hooks(loss=loss, representation=True))
+    layer = weights(folder)
+    for read, logits in seen:
+        expected = read @ layer["classifier.weight"].T + layer["classifier.bias"]
+        assert np.allclose(expected, logits, atol=1e-5)
+
+
+def test_the_losss_own_parameters_may_learn_at_a_rate_of_their_own(workshop, rows, params):
+    slow, quick = Shifted(), Shifted()
+    workshop("slow").fine_tune(rows, params, hooks=Hooks(loss=slow, learning_rate=1e-6))
+    workshop("quick").fine_tune(rows, params, hooks=Hooks(loss=quick, learning_rate=1e-2))
+    assert slow.shift.abs().max() < 1e-4
+    assert quick.shift.abs().max() > 1e-3
+
+
 class Shifted(torch.nn.Module):
     """A loss with a parameter and a buffer of its own."""
 
