@@ -105,10 +105,9 @@ def _area(
     context: Context, groups: Groups, classes: list[ClassScores], comparisons: int
 ) -> Measurement:
     levels, small = Levels.of(context.confidence, comparisons), groups.small
-    units = np.arange(len(context.data)) if context.data.clusters is None else context.data.clusters
     pairs = []
     for scored in classes:
-        parts = [_Part.of(scored, rows, units) for rows in groups.rows]
+        parts = [_Part.of(scored, rows, context.data.clusters) for rows in groups.rows]
         for a, b in groups.pairs():
             comparison = _area_of(parts[a], parts[b], levels)
             if {a, b} & small:
@@ -126,7 +125,7 @@ class _Part:
 
     @classmethod
     def of(
-        cls, scored: ClassScores, rows: NDArray[np.intp], units: NDArray[np.int64]
+        cls, scored: ClassScores, rows: NDArray[np.intp], clusters: NDArray[np.int64] | None
     ) -> _Part | None:
         """Of some rows; None when they lack positives or negatives."""
         truth = scored.truth[rows]
@@ -134,8 +133,8 @@ class _Part:
             return None
         return cls(
             roc_curve(scored.scores[rows], truth),
-            Sample(units[rows[truth]]),
-            Sample(units[rows[~truth]]),
+            Sample.of(rows[truth], clusters),
+            Sample.of(rows[~truth], clusters),
         )
 
 

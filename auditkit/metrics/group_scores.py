@@ -58,8 +58,7 @@ def distances(
 ) -> list[Pair]:
     """One distance between every two groups, for every class."""
     data, levels = context.data, Levels.of(context.confidence, comparisons)
-    units = np.arange(len(data)) if data.clusters is None else data.clusters
-    samples = [Sample(units[rows]) for rows in groups.rows]
+    samples = [Sample.of(rows, data.clusters) for rows in groups.rows]
     filled = [g for g, rows in enumerate(groups.rows) if len(rows)]
     place, small = {g: i for i, g in enumerate(filled)}, groups.small
     value, interval = METHODS[name]

@@ -50,10 +50,11 @@ class Distributions:
 def kolmogorov_smirnov_interval(
     value: float, first: Sample, second: Sample, alpha: float
 ) -> Interval:
-    """Bounds of the largest difference of two true distribution functions; each end errs by `alpha`.
+    """Bounds of the largest difference of two true distribution functions.
 
-    From the band of Dvoretzky, Kiefer & Wolfowitz with Massart's constant (1990) around each
-    empirical function, half of the error each. Rows of one cluster count as copies of each other.
+    Each end errs by `alpha`. From the band of Dvoretzky, Kiefer & Wolfowitz with Massart's constant
+    (1990) around each empirical function, half of the error each. Rows of one cluster count as
+    copies of each other.
     """
     # The band is sqrt(log(2 / error) / (2 n)), and 1 / (2 n) is twice the squared error.
     away = math.sqrt(2.0 * math.log(4.0 / alpha)) * (first.error + second.error)
@@ -61,11 +62,12 @@ def kolmogorov_smirnov_interval(
 
 
 def wasserstein_interval(value: float, first: Sample, second: Sample, alpha: float) -> Interval:
-    """Bounds of the area between two true distribution functions on 0..1; each end errs by `alpha`.
+    """Bounds of the area between two true distribution functions on 0..1.
 
-    One row moves the estimate by at most 1/n, so that it stays within `deviation` of its mean
-    (McDiarmid 1989). Empirical functions are unbiased and a distance is convex, so that its mean is
-    never below the true distance, and above it by at most the two functions' own errors.
+    Each end errs by `alpha`. One row moves the estimate by at most 1/n, so that it stays within
+    `deviation` of its mean (McDiarmid 1989). Empirical functions are unbiased and a distance is
+    convex, so that its mean is never below the true distance, and above it by at most the two
+    functions' own errors.
     """
     away = deviation([first, second], alpha)
     apart = first.error + second.error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,10 +91,17 @@ class Sample:
     """The rows behind one part of an estimate, all with the same weight.
 
     Attributes:
-        units: Which unit (row or cluster) each row belongs to, shape (rows,).
+        n: How many they are, at least 1.
+        clusters: Cluster of each row, shape (n,); None when rows are independent.
     """
 
-    units: NDArray[np.int64]
+    n: int
+    clusters: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, rows: NDArray[np.intp], clusters: NDArray[np.int64] | None) -> Sample:
+        """Some of the rows whose clusters are given, if they have any."""
+        return cls(len(rows), None if clusters is None else clusters[rows])
 
     @property
     def error(self) -> float:
@@ -101,29 +109,34 @@ class Sample:
 
         Rows of one cluster count as copies of each other, which is the worst case.
         """
-        counts = np.unique(self.units, return_counts=True)[1]
-        return 0.5 * math.sqrt(float((counts**2).sum())) / len(self.units)
+        if self.clusters is None:
+            return 0.5 / math.sqrt(self.n)
+        counts = np.unique(self.clusters, return_counts=True)[1]
+        return 0.5 * math.sqrt(float((counts**2).sum())) / self.n
 
 
-def sensitivity(samples: list[Sample]) -> float:
-    """Sum over units of the squared change that one unit can make to a distance.
+def sensitivity(samples: Sequence[Sample]) -> float:
+    """Sum over rows, or clusters, of the squared change that one can make to a distance.
 
-    For distances that change by at most 1/n when one of the n rows of a sample changes.
+    For distances that change by at most 1/n when one of the n rows of a sample changes. The samples
+    have no row in common, but may have clusters in common.
     """
-    units = np.concatenate([sample.units for sample in samples])
-    weights = np.concatenate([np.full(len(s.units), 1.0 / len(s.units)) for s in samples])
-    place = np.unique(units, return_inverse=True)[1]
+    own = [sample.clusters for sample in samples if sample.clusters is not None]
+    if not own:
+        return sum(1.0 / sample.n for sample in samples)
+    weights = np.concatenate([np.full(len(c), 1.0 / len(c)) for c in own])
+    place = np.unique(np.concatenate(own), return_inverse=True)[1]
     changes = np.bincount(place, weights=weights)
     return float(changes @ changes)
 
 
-def deviation(samples: list[Sample], alpha: float) -> float:
+def deviation(samples: Sequence[Sample], alpha: float) -> float:
     """How far a distance lies from its own mean with error `alpha`, one-sided (McDiarmid 1989)."""
     return math.sqrt(sensitivity(samples) * math.log(1.0 / alpha) / 2.0)
 
 
 def area_between_interval(
-    value: float, positives: list[Sample], negatives: list[Sample], alpha: float
+    value: float, positives: Sequence[Sample], negatives: Sequence[Sample], alpha: float
 ) -> Interval:
     """Bounds of the area between the true ROC curves of two groups; each end errs by `alpha`.
 

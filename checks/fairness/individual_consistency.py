@@ -46,10 +46,10 @@ def individual_consistency(context: Context, params: Params) -> Iterator[Measure
     What it measures:
         The rows are dealt into two halves that share no input and no cluster. For each row of one,
         the nearest rows of the other are found, by Euclidean distance between embeddings (the input
-        of the model's last linear layer). `consistency` is the mean share of them that are given the
-        class that the row is given; for two classes this is one less the mean distance of a row's
-        answer from its neighbours' mean answer. `gap` is the largest difference between two groups,
-        where the data has any.
+        of the model's last linear layer). `consistency` is the mean share of them that are given
+        the class that the row is given; for two classes this is one less the mean distance of a
+        row's answer from its neighbours' mean answer. `gap` is the largest difference between two
+        groups, where the data has any.
 
     Why it matters:
         That like cases are decided alike is what individual fairness asks. Where it holds for some

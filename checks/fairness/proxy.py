@@ -43,8 +43,9 @@ def proxy(context: Context, params: Params) -> Iterator[Measurement]:
         measurement is the largest of these AUCs.
 
     Why it matters:
-        What can be read linearly from the embedding, the head can use. A group that is encoded there
-        can drive decisions without being named, and a later head on the same encoder inherits it.
+        What can be read linearly from the embedding, the head can use. A group that is encoded
+        there can drive decisions without being named, and a later head on the same encoder
+        inherits it.
 
     How to read it:
         0.5 is guessing: the embedding does not give the group away to a linear probe. 1 means that
@@ -53,9 +54,9 @@ def proxy(context: Context, params: Params) -> Iterator[Measurement]:
         apart by any model that reads the text. Where the group must not be encoded, set a limit.
 
     What to do:
-        See whether the outcomes differ too (`fairness.equalized-odds`, `fairness.demographic-parity`).
-        If they do, adversarial or projection-based removal of the group from the embedding is a
-        repair, at some cost in quality.
+        See whether the outcomes differ too (`fairness.equalized-odds`,
+        `fairness.demographic-parity`). If they do, adversarial or projection-based removal of the
+        group from the embedding is a repair, at some cost in quality.
 
     Limits of this check:
         The bounds are for this probe on rows like the held ones. A larger or non-linear probe may

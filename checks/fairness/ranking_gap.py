@@ -37,9 +37,9 @@ def ranking_gap(context: Context, params: GroupParams) -> Iterator[Measurement]:
         is chosen.
 
     How to read it:
-        0 means that every group is ranked equally well. An AUC of 0.5 is guessing. `abroca` is never
-        below `gap`; if it is much larger, one group is ranked better at strict thresholds and the
-        other at lenient ones.
+        0 means that every group is ranked equally well. An AUC of 0.5 is guessing. `abroca` of two
+        groups is never below the difference of their AUCs; if it is much larger, one group is
+        ranked better at strict thresholds and the other at lenient ones.
 
     What to do:
         Compare `fairness.subgroup-auc`, which tells whether a group's negatives or positives are

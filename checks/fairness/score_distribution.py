@@ -39,8 +39,8 @@ def score_distribution(context: Context, params: GroupParams) -> Iterator[Measur
     How to read it:
         0 means that every threshold selects every group at the same rate. A large `ks` with a small
         `wasserstein` means that the groups differ in a narrow range of scores. The note says how
-        often equal groups would differ as much as the widest pair; as that pair was picked, its p is
-        small too often when there are many groups.
+        often equal groups would differ as much as the widest pair; as that pair was picked, its p
+        is small too often when there are many groups.
 
     What to do:
         As for `fairness.demographic-parity`: see whether the labels differ in the same way. The
