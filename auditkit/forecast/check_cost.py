@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import median
 from typing import Any
 
@@ -234,8 +235,7 @@ class MadeUp:
             labels = np.where(rng.random(len(data)) < _WRONG, labels, data.labels)
         scores = rng.dirichlet(np.full(classes, 0.5), len(data))
         scores[np.arange(len(data)), labels] += 1.0
-        width = getattr(prepared.model, "embedding_width", 0)
-        self._embeddings = rng.standard_normal((len(data), width), dtype=np.float32)
+        self._width = getattr(prepared.model, "embedding_width", 0)
         self._answers = Predictions(labels, scores / scores.sum(axis=1, keepdims=True))
         if Capability.PROBABILITIES not in prepared.model.capabilities:
             self._answers = replace(self._answers, probabilities=None)
@@ -275,6 +275,11 @@ class MadeUp:
         if new:
             self.requests.append(new)
         return self._embeddings[np.array(rows, dtype=np.int64)]
+
+    @cached_property
+    def _embeddings(self) -> NDArray[np.float32]:
+        rng = np.random.default_rng(list(self._seed))
+        return rng.standard_normal((len(self._answers), self._width), dtype=np.float32)
 
     def _picked(self, key: Hashable) -> int:
         digest = hashlib.blake2b(content_digest(key), key=self._seed, digest_size=8).digest()

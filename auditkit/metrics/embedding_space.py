@@ -59,7 +59,7 @@ def joined_units(embeddings: Vectors, clusters: NDArray[np.int64] | None) -> NDA
 
 
 def group_probabilities(
-    embeddings: Vectors, attribute: Attribute, halves: Halves, seed: int
+    embeddings: Vectors, attribute: Attribute, halves: Halves
 ) -> NDArray[np.float64] | None:
     """Probability of every group for the held rows, shape (held, groups), by a linear probe.
 
@@ -73,7 +73,7 @@ def group_probabilities(
         return None
     centre, scale = embeddings[fit].mean(axis=0), embeddings[fit].std(axis=0)
     scale[scale <= 1e-6 * np.abs(centre)] = np.inf  # a constant tells nothing
-    probe = LogisticRegression(max_iter=2_000, tol=1e-3, random_state=seed)
+    probe = LogisticRegression(max_iter=2_000, tol=1e-3)
     probe.fit((embeddings[fit] - centre) / scale, attribute.codes[fit])
     found = np.zeros((len(halves.held), len(attribute.levels)))
     found[:, probe.classes_] = probe.predict_proba((embeddings[halves.held] - centre) / scale)

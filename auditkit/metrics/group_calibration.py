@@ -115,7 +115,7 @@ class _Comparing:
         clustered = self._data.clusters is not None
         for scored in classes:
             values = [self._bias(scored, rows) for rows in groups.rows]
-            pairs += gaps(groups, values, scored.name, dependent=clustered)
+            pairs += gaps(groups, values, scored.name, dependent=clustered, most=2.0)
             title = f"Mean score less share of class {scored.name} by {groups.attribute.name}"
             charts.append(chart(title, groups, values, self._method, 0.0))
         method = f"{self._method} of both groups" + ("" if clustered else ", Zou-Donner")

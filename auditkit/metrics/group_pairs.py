@@ -124,35 +124,60 @@ def count_comparisons(attributes: Iterable[Attribute], each: int) -> int:
     return max(sum(ordered_pairs(len(a.levels)) for a in attributes) * each, 1)
 
 
-def difference(first: GroupValue, second: GroupValue, *, dependent: bool) -> Comparison:
-    """First less second, from the intervals of the two.
+def gaps(
+    groups: Groups,
+    values: Sequence[GroupValue],
+    of: str,
+    *,
+    dependent: bool,
+    most: float = 1.0,
+) -> list[Pair]:
+    """The difference between every two groups; nothing is claimed of a small one.
 
-    With `dependent` these must have been made for half the error.
+    Args:
+        groups: The groups.
+        values: What is compared, by group.
+        of: The class it is of.
+        dependent: Whether clusters may tie two groups together. The values' intervals must then be
+            for half the error.
+        most: Largest difference possible.
     """
+    found, small, vacuous = [], groups.small, Interval(-most, most)
+    for a, b in groups.pairs():
+        comparison = _difference(values[a], values[b], dependent, vacuous)
+        if {a, b} & small:
+            comparison = comparison._replace(claim=vacuous)
+        found.append(Pair(a, b, of, comparison))
+    return found
+
+
+def _difference(
+    first: GroupValue, second: GroupValue, dependent: bool, within: Interval
+) -> Comparison:
     if first.value is None or second.value is None:
-        return Comparison(None, VACUOUS, VACUOUS)
+        return Comparison(None, within, within)
     if dependent:
-        return Comparison(
-            first.value - second.value,
-            dependent_difference(first.claim, second.claim),
-            dependent_difference(first.corrected, second.corrected),
+        claim = dependent_difference(first.claim, second.claim)
+        corrected = dependent_difference(first.corrected, second.corrected)
+    else:
+        claim, corrected = (
+            independent_difference(first.value, one, second.value, other)
+            for one, other in (
+                (first.claim, second.claim),
+                (first.corrected, second.corrected),
+            )
         )
     return Comparison(
-        first.value - second.value,
-        independent_difference(first.value, first.claim, second.value, second.claim),
-        independent_difference(first.value, first.corrected, second.value, second.corrected),
+        first.value - second.value, _clipped(claim, within), _clipped(corrected, within)
     )
 
 
-def gaps(groups: Groups, values: Sequence[GroupValue], of: str, *, dependent: bool) -> list[Pair]:
-    """The difference between every two groups; nothing is claimed of a small one."""
-    found, small = [], groups.small
-    for a, b in groups.pairs():
-        comparison = difference(values[a], values[b], dependent=dependent)
-        if {a, b} & small:
-            comparison = comparison._replace(claim=VACUOUS)
-        found.append(Pair(a, b, of, comparison))
-    return found
+def _clipped(interval: Interval, within: Interval) -> Interval:
+    ends = (interval.lower, interval.upper, within.lower, within.upper)
+    if None in ends:
+        return within
+    lower, upper, least, most = (float(end) for end in ends if end is not None)
+    return Interval(max(lower, least), min(upper, most))
 
 
 @dataclass(frozen=True, slots=True)

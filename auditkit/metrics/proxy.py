@@ -38,12 +38,11 @@ def proxy_measurements(
     embeddings = context.predictor.embed(data.inputs)
     halves = Halves.of(data, embeddings, context.rng).at_most(most_rows, context.rng)
     attributes = chosen_attributes(data, params)
-    seed = int(context.rng.integers(2**31))
     probing = _Probing(
         context, halves, params.minimum_group_size, max(sum(len(a.levels) for a in attributes), 1)
     )
     for done, attribute in enumerate(attributes):
-        probabilities = group_probabilities(embeddings, attribute, halves, seed)
+        probabilities = group_probabilities(embeddings, attribute, halves)
         if probabilities is None:
             note = nothing_to_compare(attribute, "too few rows of two groups to learn from")
             yield Measurement("auc", None, len(halves.held), None, attribute.name, note)

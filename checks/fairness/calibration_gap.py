@@ -63,7 +63,7 @@ def calibration_gap(context: Context, params: Params) -> Iterator[Measurement]:
 
     Limits of this check:
         Binning hides errors that cancel within a bin, and the ECE of a small group is biased
-        upwards: a group of 100 rows shows about 0.08 when perfectly calibrated, in 10 bins. The
+        upwards: a group of 100 rows shows about 0.1 when perfectly calibrated, in 10 bins. The
         bounds allow for that, so small groups are inconclusive. When base rates differ,
         calibration within groups and equalized odds cannot both hold unless the model is perfect.
 

@@ -50,7 +50,7 @@ def score_distribution(context: Context, params: GroupParams) -> Iterator[Measur
         Different base rates move the scores of any accurate model apart; this check does not tell
         them from bias, hence its low severity. Its bounds hold at every number of rows and for any
         distribution, and are wide for it: two equal groups of 1,000 rows are shown to be within
-        0.13 (`ks`) and 0.08 (`wasserstein`). With clusters, the rows of one are counted as copies
+        0.13 (`ks`) and 0.07 (`wasserstein`). With clusters, the rows of one are counted as copies
         of each other, and there is no p.
 
     References:

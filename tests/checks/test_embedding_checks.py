@@ -83,7 +83,7 @@ def test_the_auc_is_sklearns(groups):
     data, _, vectors = space(800, 1.0, groups=groups)
     halves = Halves.of(data, vectors, np.random.default_rng(0))
     attribute = data.groups["group"]
-    found = group_probabilities(vectors, attribute, halves, 0)
+    found = group_probabilities(vectors, attribute, halves)
     fit, held, codes = halves.learnt, halves.held, attribute.codes
     scaled = (vectors - vectors[fit].mean(axis=0)) / vectors[fit].std(axis=0)
     probe = LogisticRegression(max_iter=2_000, tol=1e-3).fit(scaled[fit], codes[fit])
@@ -233,7 +233,7 @@ def test_impossible_parameters_are_refused(check, wrong):
 def test_a_level_that_the_probe_has_not_seen_is_told_by_chance():
     data, _, vectors = space(400, 1.0)
     attribute = Attribute("g", ("a", "b", "c"), data.groups["group"].codes)
-    found = group_probabilities(vectors, attribute, Halves(np.arange(200), np.arange(200, 400)), 0)
+    found = group_probabilities(vectors, attribute, Halves(np.arange(200), np.arange(200, 400)))
     assert (found[:, 2] == 0).all()
     assert group_aucs(found, attribute, np.arange(200, 400))[2].value is None
 

@@ -92,6 +92,17 @@ def test_opposite_errors_of_the_same_size_are_a_bias_gap_and_no_error_gap():
     assert finding(CALIBRATION, "bias_gap", simulated).outcome is Outcome.FAIL
 
 
+def test_the_largest_bias_gap_possible_is_2_and_few_rows_still_decide_nothing():
+    labels = np.array([0, 1] * 10)
+    scores = 1.0 - labels
+    data = tiny_data(labels, {"group": ["a", "b"] * 10})
+    answers = Predictions.from_probabilities(np.stack([1 - scores, scores], axis=1))
+    found = finding(CALIBRATION, "bias_gap", (data, answers))
+    assert found.measurement.value == 2.0
+    assert found.measurement.bounds.claim.upper == 2.0
+    assert found.outcome is Outcome.INCONCLUSIVE
+
+
 def test_curves_that_cross_have_an_area_and_no_gap():
     # In b half of the positives are found at once and the rest never: the same AUC as in a.
     rng = np.random.default_rng(0)
