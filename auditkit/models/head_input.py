@@ -13,6 +13,10 @@ from auditkit.errors import ModelError
 from auditkit.models.forward import Arrays
 
 
+_THREAD = threading.local()
+"""Who reads in this thread, and what was caught. Not in the reader, which is copied with a model."""
+
+
 class HeadInput:
     """Reads what the last linear layer of a classifier is given, in any number of threads.
 
@@ -40,7 +44,6 @@ class HeadInput:
             raise ModelError("no linear layer of the model has one output per class.")
         self.name, self._layer = found[-1]
         self.width = int(self._layer.in_features)
-        self._thread = threading.local()
         self._layer.register_forward_pre_hook(self._catch)
 
     def read(self, compute: Callable[[], Any], arrays: Arrays) -> NDArray[np.float32]:
@@ -51,12 +54,12 @@ class HeadInput:
         """
         import torch
 
-        self._thread.caught, self._thread.wanted = None, True
+        _THREAD.caught, _THREAD.reader = None, self
         try:
             logits = compute()
-            given = self._thread.caught
+            given = _THREAD.caught
         finally:
-            self._thread.caught, self._thread.wanted = None, False
+            _THREAD.caught, _THREAD.reader = None, None
         for read in self._candidates(given, arrays):
             slack = torch.finfo(logits.dtype).eps ** 0.5 * (1.0 + float(logits.abs().max()))
             if read.shape[0] == logits.shape[0] and torch.allclose(
@@ -79,5 +82,5 @@ class HeadInput:
         return [given[rows, last], given[:, 0]] if given.shape[0] == len(last) else []
 
     def _catch(self, _: Any, arguments: tuple[Any, ...]) -> None:
-        if getattr(self._thread, "wanted", False):
-            self._thread.caught = arguments[0]
+        if getattr(_THREAD, "reader", None) is self:
+            _THREAD.caught = arguments[0]

@@ -144,8 +144,8 @@ def area_between_interval(
     `deviation` of its mean. That mean is never below the true area, but for what the negatives'
     quantiles blur a curve, at most their `Sample.error`; and never above it by more than the mean
     distance of the two curves from the true ones, at most the errors of positives and negatives.
-    It holds at every n and is wide: with 1,000 rows of each kind the
-    upper end is 0.11 away and the lower 0.14.
+    It holds at every n and is wide: with 1,000 rows of each kind the upper end is 0.11 away and the
+    lower one 0.14.
 
     Args:
         value: The estimate, by `area_between`.

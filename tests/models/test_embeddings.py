@@ -119,6 +119,18 @@ def test_predicting_while_embedding_is_not_disturbed(tiny_model):
     assert np.array_equal(before, again)
 
 
+def test_a_model_whose_embeddings_were_read_can_still_be_copied(tiny_model):
+    import copy
+
+    model = load(tiny_model)
+    vectors = model.embed(["a good film"])
+    forward = model._loaded.forward
+    copied = copy.deepcopy(forward.model)
+    ids = torch.tensor([[2, 5, 6, 3]])
+    assert torch.equal(copied(input_ids=ids).logits, forward.model(input_ids=ids).logits)
+    assert np.array_equal(model.embed(["a good film"]), vectors)
+
+
 def test_each_distinct_input_is_embedded_once():
     model = FakeModel(lambda _: [0.5, 0.5], embedding=lambda one: [one, 2 * one], embedding_width=2)
     asked: list[int] = []
