@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from auditkit.errors import ModelError
 from auditkit.models.forward import Arrays
 
-
 _THREAD = threading.local()
-"""Who reads in this thread, and what was caught. Not in the reader, which is copied with a model."""
+"""Who reads in this thread, and what was caught. Kept apart from the model, which may be copied."""
 
 
 class HeadInput:
