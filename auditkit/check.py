@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.data import AuditData
 from auditkit.finding import Measurement, Severity
@@ -86,6 +87,12 @@ class Predictor(Protocol):
 
     def predict(self, inputs: Iterable[Any]) -> Predictions:
         """Answers for the inputs, in their order; each distinct input reaches the model once."""
+
+    def embed(self, inputs: Iterable[Any]) -> NDArray[np.float32]:
+        """Embeddings of the inputs (see `EmbeddingModel`), in their order, shape (n, width).
+
+        For checks that need `Capability.EMBEDDINGS`. Each distinct input is embedded once.
+        """
 
 
 class Kept(Protocol):

@@ -23,6 +23,8 @@ class Capability(enum.StrEnum):
     """The model can be asked about inputs that are not in the data file."""
     TOKENS = "tokens"
     """The model exposes its tokenizer (`TokenModel`)."""
+    EMBEDDINGS = "embeddings"
+    """The model gives the representation its classification head reads (`EmbeddingModel`)."""
 
     LABELS = "labels"
     """The data has true labels."""
@@ -137,6 +139,29 @@ class TokenModel(Model, Protocol):
 
     def predict_tokens(self, batch: Sequence[Sequence[int]]) -> Predictions:
         """Answers for tokenised inputs, padded to the longest of this batch."""
+
+
+@runtime_checkable
+class EmbeddingModel(Model, Protocol):
+    """A model that shows how it represents an input, if it has `Capability.EMBEDDINGS`.
+
+    The embedding is what the classification head reads: the logits are a linear function of it.
+    """
+
+    @property
+    def embedding_width(self) -> int:
+        """Numbers of one embedding."""
+
+    def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """Embeddings of the inputs of one batch, in their order, shape (n, embedding_width)."""
+
+
+@runtime_checkable
+class TokenEmbeddingModel(EmbeddingModel, TokenModel, Protocol):
+    """An `EmbeddingModel` whose inputs are tokenised once and then batched by length."""
+
+    def embed_tokens(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Embeddings of tokenised inputs, padded to the longest of this batch."""
 
 
 @runtime_checkable

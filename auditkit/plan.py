@@ -30,6 +30,7 @@ _LACKING = {
     Capability.PROBABILITIES: "the model gives no probabilities, only labels",
     Capability.NEW_INPUTS: "there is no model to ask, only recorded predictions",
     Capability.TOKENS: "the model does not expose its tokenizer",
+    Capability.EMBEDDINGS: "the model gives no embeddings of its inputs, or not with this backend",
     Capability.LABELS: "the data has no true labels ([data] label)",
     Capability.GROUPS: "the data has no sensitive attribute ([data] sensitive)",
 }

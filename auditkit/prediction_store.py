@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.config import CacheConfig
 from auditkit.errors import AuditkitError
@@ -293,25 +294,39 @@ class KeptAnswers:
             inputs: Digests of inputs.
             classes: Probabilities per answer, 0 where there are only labels.
         """
-        layout = _layout(classes)
-        nothing: dict[bytes, bytes] = {}
-        kept = self._store.attempt(lambda db: self._read(db, inputs, layout.itemsize), nothing)
-        found = [i for i, digest in enumerate(inputs) if digest in kept]
-        rows = np.frombuffer(b"".join(kept[inputs[i]] for i in found), dtype=layout)
+        found, rows = self.find_rows(inputs, _layout(classes))
         scores = rows["scores"].astype(np.float64) if classes else None
         return found, Predictions(rows["label"].astype(np.int64), scores)
 
     def keep(self, inputs: Sequence[bytes], answers: Predictions) -> None:
         """Write the answers of one batch, all or none."""
-        if self._store.read_only:
-            return
         scores = answers.probabilities
-        layout = _layout(0 if scores is None else scores.shape[1])
-        rows = np.zeros(len(inputs), dtype=layout)
+        rows = np.zeros(len(inputs), dtype=_layout(0 if scores is None else scores.shape[1]))
         rows["label"] = answers.labels
         if scores is not None:
             rows["scores"] = scores
-        raw, size, now = rows.tobytes(), layout.itemsize, time.time()
+        self.keep_rows(inputs, rows)
+
+    @property
+    def embeddings(self) -> KeptEmbeddings:
+        """The embeddings of the same model."""
+        key = hashlib.sha256(self._key + b"embeddings").digest()
+        return KeptEmbeddings(KeptAnswers(self._store, key))
+
+    def find_rows(
+        self, inputs: Sequence[bytes], layout: np.dtype[np.void]
+    ) -> tuple[list[int], NDArray[np.void]]:
+        """The positions in `inputs` of which a row of this layout is kept, and these rows."""
+        nothing: dict[bytes, bytes] = {}
+        kept = self._store.attempt(lambda db: self._read(db, inputs, layout.itemsize), nothing)
+        found = [i for i, digest in enumerate(inputs) if digest in kept]
+        return found, np.frombuffer(b"".join(kept[inputs[i]] for i in found), dtype=layout)
+
+    def keep_rows(self, inputs: Sequence[bytes], rows: NDArray[np.void]) -> None:
+        """Write one row for each input, all or none."""
+        if self._store.read_only:
+            return
+        raw, size, now = rows.tobytes(), rows.dtype.itemsize, time.time()
         payloads = [raw[start : start + size] for start in range(0, len(raw), size)]
 
         def write(db: sqlite3.Connection) -> None:
@@ -418,6 +433,33 @@ class KeptAnswers:
 
     def _hash(self, name: bytes, payload: bytes) -> bytes:
         return hashlib.blake2b(self._key + name + payload, digest_size=16).digest()
+
+
+class KeptEmbeddings:
+    """The embeddings of one model in a store.
+
+    Args:
+        rows: Where they are kept, under a key of their own.
+    """
+
+    def __init__(self, rows: KeptAnswers) -> None:
+        self._rows = rows
+
+    def find(self, inputs: Sequence[bytes], width: int) -> tuple[list[int], NDArray[np.float32]]:
+        """The positions in `inputs` whose embedding is kept, and these, shape (found, width)."""
+        found, rows = self._rows.find_rows(inputs, _vector(width))
+        return found, rows["vector"].astype(np.float32).reshape(len(found), width)
+
+    def keep(self, inputs: Sequence[bytes], embeddings: NDArray[np.float32]) -> None:
+        """Write the embeddings (n, width) of one batch, all or none."""
+        rows = np.zeros(len(inputs), dtype=_vector(embeddings.shape[1]))
+        rows["vector"] = embeddings
+        self._rows.keep_rows(inputs, rows)
+
+
+def _vector(width: int) -> np.dtype[np.void]:
+    """One embedding, little-endian on every machine."""
+    return np.dtype([("vector", "<f4", (width,))])
 
 
 def _layout(classes: int) -> np.dtype[np.void]:

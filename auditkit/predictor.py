@@ -6,10 +6,10 @@ import hashlib
 import itertools
 import time
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from auditkit.errors import ModelError
 from auditkit.model import (
     TOKENIZED_INPUTS,
     Capability,
+    EmbeddingModel,
     Model,
     ParallelModel,
     Predictions,
+    TokenEmbeddingModel,
     TokenModel,
     answer_key,
 )
@@ -42,7 +44,10 @@ def _ignore(done: int, total: int) -> None:
     """Report progress to nobody."""
 
 
-Ask = Callable[[list[Any]], Predictions]
+A = TypeVar("A", bound=Sized)
+"""What is answered to a batch: predictions, or an array of embeddings."""
+Ask = Callable[[Sequence[Any]], A]
+Vectors = NDArray[np.float32]
 Split = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
 
 
@@ -80,6 +85,7 @@ class SharedPredictor:
         self._answers = _Answers(
             len(model.class_names), Capability.PROBABILITIES in model.capabilities
         )
+        self._vectors: dict[Hashable, NDArray[np.float32]] = {}
         self._asked = self._tokens = self._padding = self._batches = self._cached = 0
         self.seconds = 0.0
         """Spent waiting for the model's forward pass."""
@@ -96,6 +102,7 @@ class SharedPredictor:
             padding=self._padding,
             batches=self._batches,
             cached=self._cached,
+            embedded=len(self._vectors),
         )
 
     def predict(self, inputs: Iterable[Any]) -> Predictions:
@@ -120,6 +127,56 @@ class SharedPredictor:
         self._asked += len(items)
         rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
         return self._answers.take(rows)
+
+    def embed(self, inputs: Iterable[Any]) -> Vectors:
+        """Embeddings of the inputs, in their order, shape (n, width).
+
+        Batched, remembered and kept as answers are. Predicting and embedding an input are two
+        requests to the model.
+
+        Raises:
+            ModelError: The model gives no embeddings, or others than it promised.
+        """
+        model, items = self._model, list(inputs)
+        if not isinstance(model, EmbeddingModel) or (
+            Capability.EMBEDDINGS not in model.capabilities
+        ):
+            raise ModelError(f"{model.name} gives no embeddings of its inputs.")
+        keys = [content_key(item) for item in items]
+        fresh: dict[Hashable, Any] = {}
+        for key, item in zip(keys, items, strict=True):
+            if key not in self._vectors:
+                fresh.setdefault(key, item)
+        if fresh:
+            self._vectors.update(zip(fresh, self._embedded(model, fresh), strict=True))
+        self._asked += len(items)
+        if not items:
+            return np.zeros((0, model.embedding_width), dtype=np.float32)
+        return np.stack([self._vectors[key] for key in keys])
+
+    def _embedded(self, model: EmbeddingModel, fresh: dict[Hashable, Any]) -> Vectors:
+        """Embeddings of distinct inputs by key, from the store or the model."""
+        width = model.embedding_width
+        vectors = np.zeros((len(fresh), width), dtype=np.float32)
+        missing = np.ones(len(fresh), dtype=np.bool_)
+        kept = None if self._kept is None else self._kept.embeddings
+        digests = [] if kept is None else [content_digest(key) for key in fresh]
+        if kept is not None:
+            found, known = kept.find(digests, width)
+            vectors[found], missing[found] = known, False
+        by_tokens = model.embed_tokens if isinstance(model, TokenEmbeddingModel) else None
+        done = len(fresh) - int(missing.sum())
+        if done < len(fresh):
+            for positions, answer in self._ask(
+                list(fresh.values()), missing, model.embed, by_tokens
+            ):
+                vectors[positions] = _checked_vectors(model, answer)
+                if kept is not None:
+                    kept.keep([digests[position] for position in positions], answer)
+                self._batches += 1
+                done += len(positions)
+                self._advance(done, len(fresh))
+        return vectors
 
     def recall(self, inputs: Iterable[Any]) -> Predictions:
         """Answers from memory alone, also while another thread asks.
@@ -148,7 +205,10 @@ class SharedPredictor:
             missing[found] = False
         done = len(fresh) - int(missing.sum())
         if done < len(fresh):
-            for positions, answer in self._ask(list(fresh.values()), missing):
+            by_tokens = self._model.predict_tokens if isinstance(self._model, TokenModel) else None
+            for positions, answer in self._ask(
+                list(fresh.values()), missing, self._model.predict, by_tokens
+            ):
                 answers.put(positions, answer)  # refuses what must not be kept
                 if self._kept is not None:
                     self._kept.keep([digests[position] for position in positions], answer)
@@ -159,12 +219,23 @@ class SharedPredictor:
         return answers.take(np.arange(len(fresh)))
 
     def _ask(
-        self, inputs: list[Any], missing: NDArray[np.bool_]
-    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
-        """Ask what is missing; yield the positions in `inputs` and the answers of each batch."""
-        if not isinstance(self._model, TokenModel):
+        self,
+        inputs: list[Any],
+        missing: NDArray[np.bool_],
+        ask: Ask[A],
+        by_tokens: Ask[A] | None,
+    ) -> Iterator[tuple[NDArray[np.int64], A]]:
+        """Ask what is missing; yield the positions in `inputs` and the answers of each batch.
+
+        Args:
+            inputs: All inputs.
+            missing: Which of them to ask about.
+            ask: Asks a model about a batch of inputs.
+            by_tokens: Asks it about tokenised ones, where that is possible.
+        """
+        if by_tokens is None or not isinstance(self._model, TokenModel):
             batches = missing_batches(missing, by_count)
-            yield from self._asked_in_turn(batches, inputs, self._model.predict)
+            yield from self._asked_in_turn(batches, inputs, ask)
             return
         tokens = self._tokenized(self._model, inputs)
         batches = missing_batches(missing, lambda rows: by_length(tokens, rows, self._budget))
@@ -174,7 +245,7 @@ class SharedPredictor:
             workers, together = min(self._model.workers, len(batches)), self._model.asking()
         with together:
             way = self._asked_in_turn if workers == 1 else self._asked_at_once
-            for positions, answer in way(batches, tokens, self._model.predict_tokens):
+            for positions, answer in way(batches, tokens, by_tokens):
                 lengths = [len(tokens[position]) for position in positions]
                 self._tokens += sum(lengths)
                 self._padding += max(lengths) * len(lengths) - sum(lengths)
@@ -187,8 +258,8 @@ class SharedPredictor:
         return tokens
 
     def _asked_in_turn(
-        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask
-    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
+        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask[A]
+    ) -> Iterator[tuple[NDArray[np.int64], A]]:
         for positions in batches:
             began = time.perf_counter()
             answer = ask([items[position] for position in positions])
@@ -196,14 +267,14 @@ class SharedPredictor:
             yield positions, self._checked(answer, len(positions))
 
     def _asked_at_once(
-        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask
-    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
+        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask[A]
+    ) -> Iterator[tuple[NDArray[np.int64], A]]:
         """As `_asked_in_turn`, in several threads; batches come as they are answered."""
         assert isinstance(self._model, ParallelModel)
         workers = self._model.workers
         pool = ThreadPoolExecutor(workers, "auditkit-model")
         queue = iter(batches)
-        running: dict[Future[Predictions], NDArray[np.int64]] = {}
+        running: dict[Future[A], NDArray[np.int64]] = {}
         try:
             while True:
                 for positions in itertools.islice(queue, 2 * workers - len(running)):
@@ -220,12 +291,23 @@ class SharedPredictor:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _checked(self, answer: Predictions, asked: int) -> Predictions:
+    def _checked(self, answer: A, asked: int) -> A:
         if len(answer) != asked:
             raise ModelError(
                 f"{self._model.name} was asked about {asked} inputs and answered {len(answer)}."
             )
         return answer
+
+
+def _checked_vectors(model: EmbeddingModel, vectors: Vectors) -> Vectors:
+    if vectors.ndim != 2 or vectors.shape[1] != model.embedding_width:
+        raise ModelError(
+            f"{model.name} gave embeddings of shape {vectors.shape} instead of "
+            f"(inputs, {model.embedding_width})."
+        )
+    if not np.isfinite(vectors).all():
+        raise ModelError(f"{model.name} gave an embedding that is NaN or infinite.")
+    return vectors
 
 
 def tokenized(model: TokenModel, inputs: Sequence[Any]) -> list[array[int]]:
@@ -271,6 +353,17 @@ class AnsweredRows:
         answers = self._predictor.recall(items)
         self._asked += len(items)
         return answers
+
+    def embed(self, inputs: Iterable[Any]) -> Vectors:  # noqa: ARG002 - asks nobody
+        """Refuses: the model has not been asked for any embedding.
+
+        Raises:
+            ModelError: Always.
+        """
+        raise ModelError(
+            "asked for embeddings, which the check does not say it needs.",
+            "A check that uses them says so: needs={Capability.EMBEDDINGS}.",
+        )
 
 
 def missing_batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]]:

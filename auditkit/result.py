@@ -117,6 +117,8 @@ class PredictorStatistics:
     batches: int = 0
     cached: int = 0
     """Distinct inputs answered from disk, as an earlier audit left them."""
+    embedded: int = 0
+    """Distinct inputs whose embedding was asked for; each reached the model at most once more."""
 
 
 @dataclass(frozen=True, slots=True)

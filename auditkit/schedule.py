@@ -22,6 +22,9 @@ from auditkit.observer import Observer, Silent
 from auditkit.plan import Plan, PlannedCheck
 from auditkit.predictor import AnsweredRows, SharedPredictor
 
+_ASKING = {Capability.NEW_INPUTS, Capability.EMBEDDINGS}
+"""What the model has to be asked for, besides its answers for the audited rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
@@ -61,7 +64,7 @@ def rng_of(check_id: str, seed: int) -> np.random.Generator:
 def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger) -> None:
     """Run every check that is not finished yet, and enter all of them in the ledger.
 
-    A check that needs `Capability.NEW_INPUTS` runs here, one after the other. The rest needs
+    A check that needs new inputs or embeddings runs here, one after the other. The rest needs
     nothing but the answers for the audited rows: while there are checks of the first kind, the
     second kind runs in a thread beside them. What each measures does not depend on the other.
 
@@ -93,7 +96,7 @@ def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger)
 
 def asks_more(entry: PlannedCheck) -> bool:
     """Whether a check has more to ask the model than the answers for the audited rows."""
-    return Capability.NEW_INPUTS in entry.check.needs and not entry.obstacle
+    return bool(_ASKING & entry.check.needs) and not entry.obstacle
 
 
 def _raise_what_it_raised(beside: Future[None]) -> None:

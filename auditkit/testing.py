@@ -23,13 +23,21 @@ from auditkit.result import SuiteLimit
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedAnswers:
-    """A predictor that answers for input i with row i of its predictions."""
+    """A predictor that answers for input i with row i of its predictions and embeddings."""
 
     predictions: Predictions
+    embeddings: NDArray[Any] | None = None
+    """Shape (n, width); None when no check asks for them."""
 
     def predict(self, inputs: Iterable[Any]) -> Predictions:
         """The rows named by `inputs`, which are row numbers."""
         return self.predictions.take(np.array(list(inputs), dtype=np.int64))
+
+    def embed(self, inputs: Iterable[Any]) -> NDArray[np.float32]:
+        """The embeddings of the rows named by `inputs`."""
+        assert self.embeddings is not None, "this check asks for embeddings; give some"
+        rows = np.array(list(inputs), dtype=np.int64)
+        return np.asarray(self.embeddings[rows], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,15 @@ class FakeModel:
     )
     assumptions: dict[str, str] = dataclasses.field(default_factory=dict)
     asked: list[Any] = dataclasses.field(default_factory=list)
+    embedding: Any = None
+    """Callable from an input to its embedding; without it the model gives none."""
+    embedding_width: int = 0
+    """Numbers that `embedding` returns."""
+
+    def __post_init__(self) -> None:
+        if self.embedding is not None:
+            offered = self.capabilities | {Capability.EMBEDDINGS}
+            object.__setattr__(self, "capabilities", offered)
 
     def predict(self, batch: Sequence[Any]) -> Predictions:
         """Answers of the function."""
@@ -53,6 +70,10 @@ class FakeModel:
         return Predictions.from_probabilities(
             np.array([self.answer(one) for one in batch], dtype=float)
         )
+
+    def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """Embeddings by the function."""
+        return np.array([self.embedding(one) for one in batch], dtype=np.float32)
 
 
 def tiny_data(
@@ -76,11 +97,15 @@ def tiny_data(
 
 
 def tiny_context(
-    data: AuditData, predictions: Predictions, family: int = 1, seed: int = 0
+    data: AuditData,
+    predictions: Predictions,
+    family: int = 1,
+    seed: int = 0,
+    embeddings: NDArray[Any] | None = None,
 ) -> Context:
     """A context in which the model's answers on `data` are `predictions`."""
     return Context(
-        predictor=FixedAnswers(predictions),
+        predictor=FixedAnswers(predictions, embeddings),
         data=data,
         splits={},
         confidence=Confidence(family=family),
@@ -95,10 +120,12 @@ def findings_of(
     predictions: Predictions,
     params: Any = None,
     limits: Mapping[str, float | None] | None = None,
+    embeddings: NDArray[Any] | None = None,
 ) -> list[Finding]:
     """Run one check on fixed answers, with its own limits or the ones given."""
     entry = planned(check, params, limits)
-    return run_check(entry, tiny_context(data, predictions, family=_gated(entry)))
+    context = tiny_context(data, predictions, family=_gated(entry), embeddings=embeddings)
+    return run_check(entry, context)
 
 
 def findings_on(
@@ -155,8 +182,8 @@ def assert_check_contract(check: Check) -> None:
     _assert_documented(check)
     for name, (data, predictions) in odd_cases().items():
         before = data.digest
-        first = findings_of(check, data, predictions)
-        again = findings_of(check, data, predictions)
+        vectors = np.random.default_rng(2).normal(size=(len(data), 8))
+        first, again = (findings_of(check, data, predictions, embeddings=vectors) for _ in "12")
         assert first == again, f"{check.id}: {name}: not deterministic"
         assert data.digest == before, f"{check.id}: {name}: changed the data"
         crashed = [f.message for f in first if f.outcome is Outcome.ERROR]

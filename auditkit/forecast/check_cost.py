@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import median
 from typing import Any
 
@@ -35,6 +36,8 @@ CHECK_SECONDS = 2.0
 """No larger sample is timed than is expected to bring the runs of a check above this."""
 ASKING_SECONDS = 20.0
 """The same for a check that asks about new inputs: how many they are is worth knowing."""
+_EMBEDDING = "embedding"
+"""Marks the key of an input that was embedded: predicting and embedding are two requests."""
 _WRONG = 0.2
 """Share of made-up answers that are drawn from all classes instead of being the label."""
 _STEADY_SECONDS, _STEADY_RUNS = 0.1, 3
@@ -187,7 +190,9 @@ class Trial:
         for request in runs[-1].requests:
             new = {key: one for key, one in request.items() if key not in self._asked_before}
             self._asked_before |= new.keys()
-            cost += self._timer.cost(list(new.values()))
+            cost += self._timer.cost(
+                list(new.values()), embedding=any(_is_embedding(key) for key in new)
+            )
         per_check, per_row = _through(runs, [float(len(run.new)) for run in runs])
         everything = per_check + per_row * len(self._data)
         if not cost.distinct:
@@ -230,6 +235,7 @@ class MadeUp:
             labels = np.where(rng.random(len(data)) < _WRONG, labels, data.labels)
         scores = rng.dirichlet(np.full(classes, 0.5), len(data))
         scores[np.arange(len(data)), labels] += 1.0
+        self._width = getattr(prepared.model, "embedding_width", 0)
         self._answers = Predictions(labels, scores / scores.sum(axis=1, keepdims=True))
         if Capability.PROBABILITIES not in prepared.model.capabilities:
             self._answers = replace(self._answers, probabilities=None)
@@ -256,9 +262,32 @@ class MadeUp:
             self.requests.append(new)
         return self._answers.take(np.array(rows, dtype=np.int64))
 
+    def embed(self, inputs: Iterable[Any]) -> NDArray[np.float32]:
+        """Made-up embeddings; each input counts as asked about once more."""
+        rows = []
+        new: dict[Hashable, Any] = {}
+        for one in inputs:
+            key = content_key(one)
+            if (_EMBEDDING, key) not in self._seen:
+                self._seen.add((_EMBEDDING, key))
+                new[_EMBEDDING, key] = one
+            rows.append(self._rows[key] if key in self._rows else self._picked(key))
+        if new:
+            self.requests.append(new)
+        return self._embeddings[np.array(rows, dtype=np.int64)]
+
+    @cached_property
+    def _embeddings(self) -> NDArray[np.float32]:
+        rng = np.random.default_rng(list(self._seed))
+        return rng.standard_normal((len(self._answers), self._width), dtype=np.float32)
+
     def _picked(self, key: Hashable) -> int:
         digest = hashlib.blake2b(content_digest(key), key=self._seed, digest_size=8).digest()
         return int.from_bytes(digest, "little") % len(self._answers)
+
+
+def _is_embedding(key: Hashable) -> bool:
+    return isinstance(key, tuple) and key[:1] == (_EMBEDDING,)
 
 
 def _through(runs: list[_Run], values: list[float]) -> tuple[float, float]:

@@ -14,7 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.model import Capability, Model, ParallelModel, Predictions, TokenModel
+from auditkit.model import (
+    Capability,
+    EmbeddingModel,
+    Model,
+    ParallelModel,
+    Predictions,
+    TokenModel,
+)
 from auditkit.predictor import (
     BATCH_ROWS,
     by_count,
@@ -130,11 +137,16 @@ class ModelTimer:
         """How many times longer the same work took in slow batches than in fast ones."""
         return 1.0 if self._pace is None else self._pace.spread
 
-    def cost(self, inputs: Sequence[Any]) -> ModelCost:
-        """What one request for these inputs will cost, the first for any of them."""
-        return self.cost_by_input(inputs)[0]
+    def cost(self, inputs: Sequence[Any], *, embedding: bool = False) -> ModelCost:
+        """What one request for these inputs will cost, the first for any of them.
 
-    def cost_by_input(self, inputs: Sequence[Any]) -> tuple[ModelCost, Seconds]:
+        An embedding costs as much as an answer, but is not found where only the answer is kept.
+        """
+        return self.cost_by_input(inputs, embedding=embedding)[0]
+
+    def cost_by_input(
+        self, inputs: Sequence[Any], *, embedding: bool = False
+    ) -> tuple[ModelCost, Seconds]:
         """As `cost`; also the share of each distinct input, in the order they first occur in."""
         distinct = {content_key(one): one for one in inputs}
         items = list(distinct.values())
@@ -142,7 +154,8 @@ class ModelTimer:
             return ModelCost(), np.zeros(0)
         began = self._clock()
         missing = np.ones(len(items), dtype=np.bool_)
-        missing[self._find(list(distinct))[0]] = False
+        find = self._find_embeddings if embedding else self._find
+        missing[find(list(distinct))[0]] = False
         lookup = self._clock() - began
         cached = len(items) - int(missing.sum())
         known = ModelCost(distinct=len(items), cached=cached, lookup=lookup)
@@ -188,6 +201,12 @@ class ModelTimer:
         scored = Capability.PROBABILITIES in self._model.capabilities
         classes = len(self._model.class_names) if scored else 0
         return kept.find([content_digest(key) for key in keys], classes)
+
+    def _find_embeddings(self, keys: Sequence[Hashable]) -> tuple[list[int], Any]:
+        kept, model = self._prepared.kept, self._model
+        if kept is None or not isinstance(model, EmbeddingModel):
+            return [], None
+        return kept.embeddings.find([content_digest(k) for k in keys], model.embedding_width)
 
     def _get_ready(self, model: TokenModel, items: Sequence[Any]) -> None:
         """Let a model that loads itself when it is first asked do so, and time that."""

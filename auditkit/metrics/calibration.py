@@ -16,11 +16,11 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reliability:
-    """Rows sorted into bins by the probability of their predicted class.
+    """Rows sorted into bins by the probability of their predicted class, or of a given one.
 
     Attributes:
         bins: Bin of each row, shape (n,).
-        excess: Probability of the predicted class minus whether it was right, shape (n,), -1..1.
+        excess: Probability of that class minus whether it was right, shape (n,), -1..1.
         sizes: Rows per bin.
         confidence: Mean probability per bin, 0 where the bin is empty.
         accuracy: Share that was right per bin, 0 where the bin is empty.
@@ -47,17 +47,29 @@ def reliability(probabilities: Values, labels: NDArray[np.int64], bins: int) -> 
         labels: True classes, shape (n,).
         bins: Number of bins over 0..1.
     """
-    top = probabilities.max(axis=1)
-    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    return class_reliability(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins
+    )
+
+
+def class_reliability(scores: Values, truth: NDArray[np.bool_], bins: int) -> Reliability:
+    """Sort rows into `bins` bins of equal width by the score of a class, or of the predicted one.
+
+    Args:
+        scores: Probability that the class is the true one, shape (n,).
+        truth: Whether it is, shape (n,).
+        bins: Number of bins over 0..1.
+    """
+    right = truth.astype(np.float64)
     # Bins are half-open to the left, as in Guo et al.: a probability of 0.5 is in (0.4, 0.5].
-    code = np.clip(np.ceil(top * bins).astype(np.int64) - 1, 0, bins - 1)
+    code = np.clip(np.ceil(scores * bins).astype(np.int64) - 1, 0, bins - 1)
     sizes = np.bincount(code, minlength=bins).astype(np.int64)
     filled = np.maximum(sizes, 1)
     return Reliability(
         bins=code,
-        excess=top - right,
+        excess=scores - right,
         sizes=sizes,
-        confidence=np.bincount(code, weights=top, minlength=bins) / filled,
+        confidence=np.bincount(code, weights=scores, minlength=bins) / filled,
         accuracy=np.bincount(code, weights=right, minlength=bins) / filled,
     )
 

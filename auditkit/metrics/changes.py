@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.finding import Interval
+from auditkit.metrics import score_changes
 from auditkit.metrics.calibration import brier_scores, reliability
 from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.group_pairs import Groups
 from auditkit.metrics.identity_auc import FEWEST, identity_aucs
 from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
 from auditkit.model import Predictions
@@ -356,12 +358,39 @@ def _brier_score(
     return Recomputed(float(before.mean()), float(after.mean()), interval, "paired t")
 
 
+def _of_scores(
+    function: Callable[..., score_changes.Changed | None],
+    which: Which,
+    twice: Twice,
+    alpha: float,
+    rng: np.random.Generator,
+) -> Recomputed | None:
+    attribute = _attribute(which, twice.data)
+    if attribute is None:
+        return None
+    groups = Groups.of(attribute, twice.data, which.params["minimum_group_size"])
+    answers, bins = (twice.before, twice.after), which.params.get("bins", 2)
+    compared = score_changes.Compared.of(twice.data, groups, answers, bins)
+    found = function(compared, alpha, rng)
+    return None if found is None else Recomputed(*found)
+
+
 KNOWN: Mapping[tuple[str, str], Callable[..., Recomputed | None]] = {
     ("fairness.demographic-parity", "gap"): partial(_rate_gap, ("selection",)),
     ("fairness.equalized-odds", "gap"): partial(_rate_gap, ("recall", "false-alarm")),
     ("fairness.predictive-parity", "gap"): partial(_rate_gap, ("precision",)),
     ("fairness.impact-ratio", "ratio"): _impact_ratio,
     ("fairness.subgroup-auc", "drop"): _auc_drop,
+    ("fairness.calibration-gap", "gap"): partial(_of_scores, score_changes.error_gap),
+    ("fairness.calibration-gap", "bias_gap"): partial(_of_scores, score_changes.bias_gap),
+    ("fairness.ranking-gap", "gap"): partial(_of_scores, score_changes.auc_gap),
+    ("fairness.ranking-gap", "abroca"): partial(_of_scores, score_changes.area_change),
+    ("fairness.score-distribution", "ks"): partial(
+        _of_scores, partial(score_changes.distance_change, "ks")
+    ),
+    ("fairness.score-distribution", "wasserstein"): partial(
+        _of_scores, partial(score_changes.distance_change, "wasserstein")
+    ),
     ("quality.group-quality", "gap"): _group_gap,
     ("quality.group-quality", "worst"): _worst_group,
     ("quality.metric", "value"): _metric,

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
 from auditkit.errors import AuditkitError, nearest
@@ -154,7 +157,7 @@ def _gap(
         slice=attribute.name,
         note=_note(context, rates[widest], tables, attribute, bounds, widest),
         detectable=_detectable(tables[widest], corrected),
-        least_n=least_rows(tables[widest], params.minimum_group_size),
+        least_n=least_rows(tables[widest].sizes, params.minimum_group_size),
         evidence=tuple(group_estimates(rates, tables, attribute)),
     )
 
@@ -216,9 +219,9 @@ def too_small(attribute: Attribute, small: set[int], tables: Sequence[GroupRates
     return [f"Too few rows for a pass: {shown}{more}."]
 
 
-def least_rows(table: GroupRates, minimum: int) -> int | None:
+def least_rows(group_sizes: NDArray[np.int64], minimum: int) -> int | None:
     """Rows like these that would bring the smallest group that has any to the minimum."""
-    sizes = table.sizes[table.sizes > 0]
+    sizes = group_sizes[group_sizes > 0]
     if not len(sizes) or sizes.min() >= minimum:
         return None
     return math.ceil(int(sizes.sum()) * minimum / int(sizes.min()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,7 +19,12 @@ from auditkit.metrics.disparity import (
 )
 from auditkit.metrics.rates import accuracy_rate
 from auditkit.metrics.resampled import Answers, Quality, answers, quality_bounds
-from auditkit.stats.gaps import Comparison, combine_max, ordered_pairs
+from auditkit.stats.gaps import (
+    Comparison,
+    combine_max,
+    independent_difference,
+    ordered_pairs,
+)
 
 UNKNOWN = Interval(None, None)
 
@@ -150,22 +154,13 @@ def _gap(groups: _GroupMetric) -> Measurement:
 def _comparison(groups: _GroupMetric, i: int, j: int) -> Comparison:
     first, second = groups.values[i], groups.values[j]
     of_first, of_second = groups.bounds[i], groups.bounds[j]
+    if first is None or second is None:
+        return Comparison(None, UNKNOWN, UNKNOWN)
     return Comparison(
-        None if first is None or second is None else first - second,
-        _mover(first, of_first.claim, second, of_second.claim),
-        _mover(first, of_first.corrected, second, of_second.corrected),
+        first - second,
+        independent_difference(first, of_first.claim, second, of_second.claim),
+        independent_difference(first, of_first.corrected, second, of_second.corrected),
     )
-
-
-def _mover(a: float | None, of_a: Interval, b: float | None, of_b: Interval) -> Interval:
-    """Interval of a - b from the intervals of two independent quantities (Zou & Donner 2008)."""
-    if a is None or b is None:
-        return UNKNOWN
-    if of_a.lower is None or of_a.upper is None or of_b.lower is None or of_b.upper is None:
-        return UNKNOWN
-    below = math.hypot(a - of_a.lower, of_b.upper - b)
-    above = math.hypot(of_a.upper - a, b - of_b.lower)
-    return Interval(a - b - below, a - b + above)
 
 
 def _chart(groups: _GroupMetric, metric: str, level: float) -> Estimates:

@@ -76,7 +76,7 @@ def _ratio(
         ),
         slice=attribute.name,
         note=_note(rates[smallest], tables, attribute, bounds, smallest),
-        least_n=least_rows(tables[smallest], params.minimum_group_size),
+        least_n=least_rows(tables[smallest].sizes, params.minimum_group_size),
         evidence=evidence,
     )
 

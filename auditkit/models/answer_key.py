@@ -12,8 +12,9 @@ from pathlib import Path
 
 import auditkit
 
-KEY_VERSION = 1
-"""Raised when the way answers are computed changes within one version of auditkit."""
+KEY_VERSION = 2
+"""Raised when the way answers are computed, or what is kept with them, changes within one version
+of auditkit."""
 
 
 def key_of(settings: Mapping[str, str | int | None], packages: Iterable[str]) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from auditkit.models.head_input import HeadInput
 
 Arrays = dict[str, NDArray[np.int64]]
 """What a model is given, by the name of its argument, each of shape (rows, longest)."""
@@ -96,13 +100,40 @@ class TorchForward:
         """
         import torch
 
-        self.assert_eval()
-        device = self.model.device
         with torch.inference_mode():
-            tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-            logits = self.model(**tensors).logits
+            logits = self._computed(arrays)
         answer: NDArray[np.float64] = logits.cpu().double().numpy()
         return answer
+
+    def embedding(self, arrays: Arrays) -> NDArray[np.float32]:
+        """What the classification head is given, shape (rows, width).
+
+        Raises:
+            ModelError: The model is in training mode, or has no head that reads one vector.
+        """
+        import torch
+
+        with torch.inference_mode():
+            return self.head.read(lambda: self._computed(arrays), arrays)
+
+    @cached_property
+    def head(self) -> HeadInput:
+        """Reads what the classification head is given.
+
+        Raises:
+            ModelError: There is no such layer.
+        """
+        from auditkit.models.head_input import HeadInput
+
+        return HeadInput(self.model)
+
+    def _computed(self, arrays: Arrays) -> Any:
+        import torch
+
+        self.assert_eval()
+        device = self.model.device
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        return self.model(**tensors).logits
 
     @contextmanager
     def one_core(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.config import ModelConfig
 from auditkit.cores import available_cores
@@ -78,6 +79,9 @@ def _check_precision(folder: ModelFolder) -> None:
         )
 
 
+_CAPABILITIES = frozenset({Capability.PROBABILITIES, Capability.NEW_INPUTS, Capability.TOKENS})
+
+
 class TransformersText:
     """A classifier; a `TokenModel` whose inputs are texts.
 
@@ -88,8 +92,6 @@ class TransformersText:
     What it says of itself is taken from the store if it is there; weights and tokenizer are then
     loaded when the first question is asked.
     """
-
-    capabilities = frozenset({Capability.PROBABILITIES, Capability.NEW_INPUTS, Capability.TOKENS})
 
     def __init__(
         self,
@@ -119,6 +121,9 @@ class TransformersText:
         self.class_names: tuple[str, ...] = tuple(said["classes"])
         self.max_length: int = said["max_length"]
         self.assumptions: dict[str, str] = said["assumptions"] | ({"backend": note} if note else {})
+        self.embedding_width: int = said["embedding_width"]
+        embeds = {Capability.EMBEDDINGS} if self.embedding_width else set()
+        self.capabilities = _CAPABILITIES | embeds
 
     @property
     def _loaded(self) -> Parts:
@@ -142,6 +147,11 @@ class TransformersText:
         said = _describe(self._folder, loaded)
         forward = TorchForward(loaded.model, self.name)
         parts = Parts(LoadedTokens(loaded.tokenizer), forward, loaded.pad, loaded.types)
+        said["embedding_width"], said["assumptions"]["embeddings"] = (
+            _embeddings(forward, parts, loaded.max_length)
+            if self._onnx is None
+            else (0, "None: ONNX Runtime gives only the logits.")
+        )
         note = ""
         if self._onnx is not None:
             parts, note = self._onnx.make(loaded.tokenizer, parts, forward, loaded.max_length)
@@ -192,6 +202,37 @@ class TransformersText:
         batches = [[tokens] for tokens in batch] if alone else [batch]
         answers = [parts.forward.logits(parts.arrays(one)) for one in batches]
         return Predictions.from_logits(np.concatenate(answers))
+
+    def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """What the classification head reads of each text, shape (n, embedding_width)."""
+        return self.embed_tokens(self.tokenize(batch))
+
+    def embed_tokens(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """What the classification head reads of each tokenised text.
+
+        Raises:
+            ModelError: The model is in training mode, gives no embeddings, or gives NaN.
+        """
+        parts = self._loaded
+        if not isinstance(parts.forward, TorchForward):
+            raise ModelError(f"{self.name} gives no embeddings with this backend.", USE_TORCH)
+        alone = parts.pad is None and len(batch) > 1
+        batches = [[tokens] for tokens in batch] if alone else [batch]
+        return np.concatenate([parts.forward.embedding(parts.arrays(one)) for one in batches])
+
+
+def _embeddings(forward: TorchForward, parts: Parts, max_length: int) -> tuple[int, str]:
+    """Numbers of an embedding, 0 where there are none; and where they are read, or why not."""
+    tokens = [ids for ids in parts.tokens.ids(["a", "a b c"], max_length) if ids]
+    try:
+        for ids in tokens:
+            forward.embedding(parts.arrays([ids]))
+    except ModelError as error:
+        return 0, f"None: {error.message}"
+    if not tokens:
+        return 0, "None: the tokenizer makes no token of the texts this was tried on."
+    head = forward.head
+    return head.width, f"{head.width} numbers per text, the input of the layer {head.name}."
 
 
 def _answer_key(folder: ModelFolder, config: ModelConfig, device: str) -> str:

@@ -184,6 +184,31 @@ def combine_max(comparisons: Sequence[Comparison], *, both_ways: bool = True) ->
     )
 
 
+def independent_difference(a: float, of_a: Interval, b: float, of_b: Interval) -> Interval:
+    """Interval of a - b from those of two independent quantities (Zou & Donner 2008).
+
+    An open end of either makes both ends open.
+    """
+    ends = (of_a.lower, of_a.upper, of_b.lower, of_b.upper)
+    if None in ends:
+        return Interval(None, None)
+    low_a, high_a, low_b, high_b = (float(end) for end in ends if end is not None)
+    below = math.hypot(a - low_a, high_b - b)
+    above = math.hypot(high_a - a, b - low_b)
+    return Interval(a - b - below, a - b + above)
+
+
+def dependent_difference(of_a: Interval, of_b: Interval) -> Interval:
+    """Interval of a - b from those of two quantities, however they depend on each other.
+
+    Each of its ends needs one end of both, so that their errors add up (Bonferroni).
+    """
+    return Interval(
+        None if of_a.lower is None or of_b.upper is None else of_a.lower - of_b.upper,
+        None if of_a.upper is None or of_b.lower is None else of_a.upper - of_b.lower,
+    )
+
+
 def _combine(intervals: Sequence[Interval], both_ways: bool) -> Interval:
     lower = [-math.inf if one.lower is None else one.lower for one in intervals]
     upper = [math.inf if one.upper is None else one.upper for one in intervals]
