@@ -51,7 +51,6 @@ class Features:
     member: Mask
 
 
-
 def features_of(data: AuditData, attributes: Sequence[str], words: int, least: int) -> Features:
     """Groups and, where the inputs are texts, properties of the texts.
 

@@ -48,9 +48,7 @@ def slice_gap(context: Context, params: SliceParams) -> Measurement:
 
 def _note(found: Found, widest: int | None) -> str:
     searched = int(found.half.sum())
-    said = (
-        f"Searched on {searched:,} rows, judged on the other {len(found.half) - searched:,}."
-    )
+    said = f"Searched on {searched:,} rows, judged on the other {len(found.half) - searched:,}."
     if widest is not None:
         one = found.judged[widest]
         said = (

@@ -8,7 +8,7 @@ for a fair model, so nothing is claimed from that half.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +30,8 @@ FEWEST = 20
 """Independent rows of a slice, or of the rest, in the judging half below which it cannot pass."""
 ALIKE = 0.5
 """Jaccard index from which on two slices are one."""
+WITHIN = 0.9
+"""Share of a slice's rows in a better ranked one from which on it is a part of that."""
 _BEAM = 100
 """Conjunctions of two that a third property is added to."""
 _POOL = 1_000
@@ -78,7 +80,7 @@ class Slice:
         features: Positions of the properties.
         words: What is true of its rows.
         rows: Shape (n,): which rows are in it.
-        alike: Slices of nearly the same rows that it stands for, besides itself.
+        alike: Slices of nearly the same rows, or within it, that it stands for besides itself.
     """
 
     features: tuple[int, ...]
@@ -104,14 +106,12 @@ class Judged:
     effective: tuple[EffectiveCounts, EffectiveCounts]
 
     @property
-    def gap(self) -> float | None:
-        """Accuracy of the rest less that of the slice; None when one has no row."""
-        if not all(self.sizes):
-            return None
+    def gap(self) -> float:
+        """Accuracy of the rest less that of the slice; both have rows, or it were no slice."""
         return self.right[1] / self.sizes[1] - self.right[0] / self.sizes[0]
 
     def comparison(self, claim_alpha: float, corrected_alpha: float) -> Comparison:
-        """The gap with bounds at both levels. A slice of too few rows cannot be shown to be fine."""
+        """The gap with bounds at both levels. Too few rows cannot show that a slice is fine."""
         (k, n), (rest_k, rest_n) = self.effective
         claim = difference(rest_k, rest_n, k, n, claim_alpha)
         if min(n, rest_n) < FEWEST:
@@ -193,7 +193,9 @@ def find_slices(
     half = searched_half(data, units, params.seed)
     badness = _loss(answers, data.labels) if params.search_by == "loss" else 1.0 - right
     slices = worst_slices(features, badness, half, params)
-    return Found(tuple(_judged(one, right, half, units, alpha) for one in slices), half, right, units)
+    return Found(
+        tuple(_judged(one, right, half, units, alpha) for one in slices), half, right, units
+    )
 
 
 def worst_slices(
@@ -216,9 +218,7 @@ def worst_slices(
     return _distinct(lattice.best(), features, params.candidates)
 
 
-def _judged(
-    one: Slice, right: Mask, half: Mask, units: NDArray[np.int64], alpha: float
-) -> Judged:
+def _judged(one: Slice, right: Mask, half: Mask, units: NDArray[np.int64], alpha: float) -> Judged:
     inside, outside = one.rows & ~half, ~one.rows & ~half
     return Judged(
         slice=one,
@@ -245,7 +245,9 @@ def _loss(answers: Predictions, labels: NDArray[np.int64]) -> Floats:
 class _Lattice:
     """Conjunctions of properties, level by level."""
 
-    def __init__(self, features: Features, badness: Floats, half: Mask, params: SliceParams) -> None:
+    def __init__(
+        self, features: Features, badness: Floats, half: Mask, params: SliceParams
+    ) -> None:
         self._kinds = np.unique([one.kind for one in features.each], return_inverse=True)[1]
         self._searched = features.member[half].astype(np.float64)
         self._others = features.member[~half].astype(np.float64)
@@ -265,9 +267,7 @@ class _Lattice:
                 break
         return [features for _, features in sorted(pool, reverse=True)[:_POOL]]
 
-    def _children(
-        self, frontier: Sequence[tuple[int, ...]]
-    ) -> list[tuple[float, tuple[int, ...]]]:
+    def _children(self, frontier: Sequence[tuple[int, ...]]) -> list[tuple[float, tuple[int, ...]]]:
         """Score of each conjunction with one more property than those in the frontier."""
         searched = self._members(self._searched, frontier)
         others = self._members(self._others, frontier)
@@ -310,26 +310,25 @@ class _Lattice:
 def _distinct(
     ranked: Sequence[tuple[int, ...]], features: Features, candidates: int
 ) -> list[Slice]:
-    """The best slices, each standing for those of nearly the same rows ranked below it."""
+    """The best slices, each standing for those ranked below it that it is nearly the same as."""
     kept: list[Slice] = []
     alike: list[int] = []
     for chosen in ranked:
         rows = features.member[:, list(chosen)].all(axis=1)
-        like = next((i for i, one in enumerate(kept) if _jaccard(one.rows, rows) >= ALIKE), None)
+        like = next((i for i, one in enumerate(kept) if _is_part(rows, one.rows)), None)
         if like is not None:
             alike[like] += 1
         elif len(kept) < candidates:
             words = " and ".join(features.each[i].words for i in chosen)
             kept.append(Slice(chosen, words, rows))
             alike.append(0)
-    return [
-        Slice(one.features, one.words, one.rows, more)
-        for one, more in zip(kept, alike, strict=True)
-    ]
+    return [replace(one, alike=more) for one, more in zip(kept, alike, strict=True)]
 
 
-def _jaccard(first: Mask, second: Mask) -> float:
-    return float((first & second).sum() / (first | second).sum())
+def _is_part(rows: Mask, of: Mask) -> bool:
+    """Whether these rows are nearly the same as others, or nearly all among them."""
+    common, size = int((rows & of).sum()), int(rows.sum())
+    return common >= ALIKE * (size + int(of.sum()) - common) or common >= WITHIN * size
 
 
 def _content(value: object) -> object:

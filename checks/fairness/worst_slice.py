@@ -28,9 +28,10 @@ def worst_slice(context: Context, params: SliceParams) -> Iterator[Measurement]:
         Slices are conjunctions of up to three properties: groups of the sensitive attributes and,
         of texts, length, capitals, URLs, digits, question marks, rare words and single frequent
         words. One half of the rows is searched for the slices with the lowest accuracy; slices of
-        nearly the same rows count as one. The worst few are then judged on the other half: the
-        accuracy of all other rows less that of the slice. The measurement is the largest of these.
-        Copies of a text, and rows of one cluster, are in the same half.
+        nearly the same rows, and parts of a slice that is worse, count as one. The worst few are
+        then judged on the other half: the accuracy of all other rows less that of the slice. The
+        measurement is the largest of these. Copies of a text, and rows of one cluster, are in the
+        same half.
 
     Why it matters:
         Nobody lists all groups for which a model may not work. The worst served one is often a
