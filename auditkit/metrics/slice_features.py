@@ -6,7 +6,7 @@ Everything here is known before the model is asked, so that a slice can be named
 from __future__ import annotations
 
 import re
-from collections import Counter
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -89,11 +89,42 @@ def _all(
         yield from _of_texts(data.inputs, words, least)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Words:
+    """The words of n texts, one after the other.
+
+    Attributes:
+        lengths: Shape (n,): words of each text.
+        rows: Text of each word.
+        numbers: Each word as a position in `vocabulary`.
+        vocabulary: The words that occur.
+        rows_with: How many texts each of these is in.
+    """
+
+    lengths: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    vocabulary: tuple[str, ...]
+    rows_with: NDArray[np.int64]
+
+
+def _words(texts: Sequence[str]) -> _Words:
+    known: dict[str, int] = {}
+    flat, lengths = array("q"), np.zeros(len(texts), dtype=np.int64)
+    for row, text in enumerate(texts):
+        found = words_of(text)
+        lengths[row] = len(found)
+        flat.extend(known.setdefault(word, len(known)) for word in found)
+    numbers, rows = np.array(flat, dtype=np.int64), np.repeat(np.arange(len(texts)), lengths)
+    size = max(len(known), 1)
+    once_a_text = np.unique(rows * size + numbers) % size
+    rows_with = np.bincount(once_a_text, minlength=size).astype(np.int64)
+    return _Words(lengths, rows, numbers, tuple(known), rows_with)
+
+
 def _of_texts(texts: Sequence[str], words: int, least: int) -> Iterator[tuple[Feature, Mask]]:
-    tokens = [words_of(text) for text in texts]
-    rows_with = Counter(word for row in tokens for word in set(row))
-    lengths = np.array([len(row) for row in tokens])
-    yield from _length_bands(lengths)
+    found = _words(texts)
+    yield from _length_bands(found.lengths)
     simple: dict[str, Callable[[str], bool]] = {
         "has a URL": lambda text: _URL.search(text) is not None,
         "has a digit": lambda text: _DIGIT.search(text) is not None,
@@ -104,13 +135,19 @@ def _of_texts(texts: Sequence[str], words: int, least: int) -> Iterator[tuple[Fe
     capitals = np.array([_share_of_capitals(text) for text in texts])
     yield Feature("no capital letter", "capitals"), capitals == 0
     yield Feature(f"at least {CAPITALS:.0%} capital letters", "capitals"), capitals >= CAPITALS
-    once = np.array([sum(rows_with[word] == 1 for word in row) for row in tokens])
-    rare = once / np.maximum(lengths, 1)
-    threshold = float(np.quantile(rare, 0.75))
+    yield from _rare_words(found)
+    yield from _frequent_words(found, words, least)
+
+
+def _rare_words(found: _Words) -> Iterator[tuple[Feature, Mask]]:
+    """The quarter of the texts with the largest share of words that no other text has."""
+    n = len(found.lengths)
+    alone = found.rows_with[found.numbers] == 1
+    share = np.bincount(found.rows[alone], minlength=n) / np.maximum(found.lengths, 1)
+    threshold = float(np.quantile(share, 0.75))
     if threshold > 0:
         said = f"at least {threshold:.0%} of the words in no other text"
-        yield Feature(said, "rare words"), rare >= threshold
-    yield from _frequent_words(tokens, rows_with, words, least)
+        yield Feature(said, "rare words"), share >= threshold
 
 
 def _length_bands(lengths: NDArray[np.int64]) -> Iterator[tuple[Feature, Mask]]:
@@ -129,19 +166,17 @@ def _length_bands(lengths: NDArray[np.int64]) -> Iterator[tuple[Feature, Mask]]:
 
 
 def _share_of_capitals(text: str) -> float:
-    letters = sum(character.isalpha() for character in text)
-    return sum(character.isupper() for character in text) / letters if letters else 0.0
+    letters = sum(map(str.isalpha, text))
+    return sum(map(str.isupper, text)) / letters if letters else 0.0
 
 
-def _frequent_words(
-    tokens: Sequence[Sequence[str]], rows_with: Counter[str], words: int, least: int
-) -> Iterator[tuple[Feature, Mask]]:
+def _frequent_words(found: _Words, words: int, least: int) -> Iterator[tuple[Feature, Mask]]:
     """The words in most texts, apart from those in nearly all."""
-    n = len(tokens)
-    usable = [(-k, word) for word, k in rows_with.items() if least <= k <= n - least]
-    column = {word: i for i, (_, word) in enumerate(sorted(usable)[:words])}
-    member = np.zeros((n, len(column)), dtype=bool)
-    for row, found in enumerate(tokens):
-        member[row, [column[word] for word in found if word in column]] = True
-    for word, i in column.items():
-        yield Feature(f"has the word “{word}”", f"word {word}"), member[:, i]
+    n = len(found.lengths)
+    usable = np.flatnonzero((found.rows_with >= least) & (found.rows_with <= n - least)).tolist()
+    chosen = sorted(usable, key=lambda i: (-found.rows_with[i], found.vocabulary[i]))[:words]
+    for i in chosen:
+        member = np.zeros(n, dtype=bool)
+        member[found.rows[found.numbers == i]] = True
+        word = found.vocabulary[i]
+        yield Feature(f"has the word “{word}”", f"word {word}"), member

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ _RANKED_AT = 0.005
 """One-sided error of the bound that slices are ranked by: about that of the verdict to come."""
 _LEAST_PROBABILITY = 0.001
 """So that no single row's loss outweighs a slice."""
+_CHUNK = 1 << 22
+"""Rows times conjunctions looked at together: 16 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +251,9 @@ class _Lattice:
         self, features: Features, badness: Floats, half: Mask, params: SliceParams
     ) -> None:
         self._kinds = np.unique([one.kind for one in features.each], return_inverse=True)[1]
-        self._searched = features.member[half].astype(np.float64)
-        self._others = features.member[~half].astype(np.float64)
+        # Counts of rows are exact in 32 bits up to 16 million.
+        self._searched = features.member[half].astype(np.float32)
+        self._others = features.member[~half].astype(np.float32)
         self._badness = badness[half]
         self._params = params
 
@@ -269,15 +272,9 @@ class _Lattice:
 
     def _children(self, frontier: Sequence[tuple[int, ...]]) -> list[tuple[float, tuple[int, ...]]]:
         """Score of each conjunction with one more property than those in the frontier."""
-        searched = self._members(self._searched, frontier)
-        others = self._members(self._others, frontier)
-        sizes = searched.T @ self._searched
-        scores = self._scores(searched, sizes)
-        elsewhere = others.T @ self._others
-        least = self._params.minimum_rows
-        usable = np.minimum(sizes, len(searched) - sizes) >= least
-        usable &= np.minimum(elsewhere, len(others) - elsewhere) >= least
-        scores = np.where(usable & np.isfinite(scores), scores, -np.inf)
+        size = max(1, _CHUNK // max(len(self._searched), 1))
+        blocks = [frontier[start : start + size] for start in range(0, len(frontier), size)]
+        scores = np.concatenate([self._scores(block) for block in blocks])
         found: dict[tuple[int, ...], float] = {}
         for position in np.argsort(-scores, axis=None, kind="stable")[:_LOOKED_AT].tolist():
             parent, child = divmod(position, scores.shape[1])
@@ -288,23 +285,32 @@ class _Lattice:
                 found[tuple(sorted((*chosen, child)))] = float(scores[parent, child])
         return [(score, features) for features, score in found.items()]
 
-    def _members(self, columns: Floats, frontier: Sequence[tuple[int, ...]]) -> Floats:
-        return np.stack([columns[:, list(one)].prod(axis=1) for one in frontier], axis=1)
+    def _scores(self, parents: Sequence[tuple[int, ...]]) -> Floats:
+        """Lower bound of the mean badness of each slice less that of the rest (Welch's error).
 
-    def _scores(self, members: Floats, n: Floats) -> Floats:
-        """Lower bound of the mean badness of each slice less that of the rest (Welch's error)."""
-        badness = self._badness
-        rest = len(badness) - n
-        total = (members * badness[:, None]).T @ self._searched
-        squares = (members * badness[:, None] ** 2).T @ self._searched
+        Of every parent with every property, shape (parents, properties); -inf if it is too small.
+        """
+        searched = _members(self._searched, parents)
+        n, elsewhere = searched @ self._searched, _members(self._others, parents) @ self._others
+        badness = self._badness.astype(np.float32)
+        total = ((searched * badness) @ self._searched).astype(np.float64)
+        squares = ((searched * badness**2) @ self._searched).astype(np.float64)
+        rest = len(badness) - n.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean, rest_mean = total / n, (badness.sum() - total) / rest
+            mean, rest_mean = total / n, (self._badness.sum() - total) / rest
             variance = np.maximum(squares / n - mean**2, 0.0)
-            rest_square = ((badness**2).sum() - squares) / rest
+            rest_square = ((self._badness**2).sum() - squares) / rest
             rest_variance = np.maximum(rest_square - rest_mean**2, 0.0)
             error = np.sqrt(variance / n + rest_variance / rest)
-        scores: Floats = mean - rest_mean - critical_value(_RANKED_AT) * error
-        return scores
+        scores = mean - rest_mean - critical_value(_RANKED_AT) * error
+        parts = np.stack([n, rest, elsewhere, len(self._others) - elsewhere])
+        usable = parts.min(axis=0) >= self._params.minimum_rows
+        return np.where(usable, scores, -np.inf)
+
+
+def _members(columns: NDArray[np.float32], slices: Sequence[tuple[int, ...]]) -> Any:
+    """1 where a row is in a slice, shape (slices, rows)."""
+    return np.stack([columns[:, list(one)].prod(axis=1) for one in slices])
 
 
 def _distinct(
