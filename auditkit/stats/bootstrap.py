@@ -119,12 +119,18 @@ def bootstrap_rows(
     """
     units = _Units(design)
     value = float(statistic(np.arange(design.n)[None, :])[0])
+    everything = np.arange(len(units.members))
+
+    def without(parts: list[Indices]) -> Floats:
+        left = (units.rows_of(np.delete(everything, part))[None, :] for part in parts)
+        return _evaluate(statistic, left)
+
     resamples = needed_resamples(alpha)
     draws = _evaluate(statistic, units.resampled(resamples, rng))
     return Replicates(
         value=value if math.isfinite(value) else None,
         draws=np.sort(draws),
-        acceleration=_row_acceleration(statistic, units, rng),
+        acceleration=_row_acceleration(without, units, rng),
     )
 
 
@@ -142,10 +148,6 @@ def bootstrap_tables(
     and for all, so that a resample costs one product of weights and counts.
     """
     units, of_row = _Units(design), np.asarray(codes, dtype=np.intp)
-
-    def of_rows(rows: Indices) -> Floats:
-        return statistic(counted(of_row[rows], cells))
-
     number = np.empty(design.n, dtype=np.intp)
     number[np.concatenate(units.members)] = np.repeat(
         np.arange(len(units.members)), [unit.size for unit in units.members]
@@ -156,11 +158,16 @@ def bootstrap_tables(
         statistic(counted(drawn, len(tables)) @ tables)
         for drawn in units.drawn(needed_resamples(alpha), rng)
     ]
-    value = float(of_rows(np.arange(design.n)[None, :])[0])
+    total = tables.sum(axis=0)
+
+    def without(parts: list[Indices]) -> Floats:
+        return statistic(np.stack([total - tables[part].sum(axis=0) for part in parts]))
+
+    value = float(statistic(total[None, :])[0])
     return Replicates(
         value=value if math.isfinite(value) else None,
         draws=np.sort(np.concatenate(draws).astype(np.float64)),
-        acceleration=_row_acceleration(of_rows, units, rng),
+        acceleration=_row_acceleration(without, units, rng),
     )
 
 
@@ -272,18 +279,18 @@ def _evaluate(statistic: RowStatistic, samples: Iterable[Indices]) -> Floats:
     return np.concatenate([np.asarray(statistic(rows), dtype=np.float64) for rows in samples])
 
 
-def _row_acceleration(statistic: RowStatistic, units: _Units, rng: np.random.Generator) -> float:
-    total = sum(stratum.size for stratum in units.strata)
-    everything = np.arange(total)
+def _row_acceleration(
+    without: Callable[[list[Indices]], Floats], units: _Units, rng: np.random.Generator
+) -> float:
+    """From the values without each of some parts of the units."""
+    total = len(units.members)
     cubes = squares = 0.0
     for stratum in units.strata:
         if stratum.size < 2:
             continue
         groups = min(stratum.size, max(2, round(_JACKKNIFE_GROUPS * stratum.size / total)))
         parts = np.array_split(rng.permutation(stratum), groups)
-        left = (units.rows_of(np.delete(everything, part))[None, :] for part in parts)
-        values = _evaluate(statistic, left)
-        cube, square = _influence_moments(values, np.ones(groups))
+        cube, square = _influence_moments(without(parts), np.ones(groups))
         cubes, squares = cubes + cube, squares + square
     return cubes / (6.0 * squares**1.5) if squares > 0 else 0.0
 
