@@ -91,9 +91,7 @@ class Planted:
     def published(self, verdict: str) -> float | None:
         """Of Newcombe's bounds corrected for the pairs of groups, where it is known."""
         first = round(self.base - self.gap, 2)
-        table = {**POWER, (8, 0.8, 0.7, "PASS"): {200: 0.0, 500: 0.002, 1000: 0.002},
-                 (8, 0.8, 0.7, "FAIL"): {200: 0.003, 500: 0.005, 1000: 0.004}}  # fmt: skip
-        return table.get((self.groups, self.base, first, verdict), {}).get(self.size)
+        return POWER.get((self.groups, self.base, first, verdict), {}).get(self.size)
 
 
 RATES_OF = {"fairness.demographic-parity": 1, "fairness.equalized-odds": 2}
