@@ -84,7 +84,7 @@ class Planted:
         return rates
 
     @property
-    def at_most(self) -> tuple[bool, bool]:
+    def errors(self) -> tuple[bool, bool]:
         """Whether a PASS is an error, and whether a FAIL is one; at the limit both are."""
         return self.gap >= LIMIT - 1e-9, self.gap <= LIMIT + 1e-9
 
@@ -209,7 +209,7 @@ def shares(check: Check, cell: Planted, runs: int) -> Iterator[Shares]:
             bounds=own[i] / COUNTED_RUNS,
             newcombe=newcombe[i] / COUNTED_RUNS,
             published=cell.published(verdict.name) if comparable else None,
-            is_wrong=cell.at_most[i],
+            is_wrong=cell.errors[i],
         )
 
 

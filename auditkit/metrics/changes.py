@@ -295,7 +295,7 @@ def _slice_gap(
     rng: np.random.Generator,  # noqa: ARG001 - exact
 ) -> Recomputed | None:
     """Each model's own worst slices, all on the half that was not searched."""
-    params = SliceParams(**which.params | {"attributes": tuple(which.params["attributes"])})
+    params = SliceParams(**{**which.params, "attributes": tuple(which.params["attributes"])})
     before, after = (
         find_slices(twice.data, answers, params) for answers in (twice.before, twice.after)
     )

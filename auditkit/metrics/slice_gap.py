@@ -60,8 +60,8 @@ def _note(found: Found, widest: int | None) -> str:
 
 
 def _detectable(one: Judged, alpha: float) -> float | None:
-    sizes = [int(counts.n) for counts in one.effective]
-    return smallest_detectable_gap(*sizes, sum(one.right) / sum(one.sizes), alpha)
+    inside, outside = (int(counts.n) for counts in one.effective)
+    return smallest_detectable_gap(inside, outside, sum(one.right) / sum(one.sizes), alpha)
 
 
 def _table(found: Found, compared: Sequence[Comparison]) -> Table:

@@ -320,7 +320,7 @@ def _distinct(
     kept: list[Slice] = []
     alike: list[int] = []
     for chosen in ranked:
-        rows = features.member[:, list(chosen)].all(axis=1)
+        rows: Mask = np.logical_and.reduce(features.member[:, list(chosen)], axis=1)
         like = next((i for i, one in enumerate(kept) if _is_part(rows, one.rows)), None)
         if like is not None:
             alike[like] += 1
