@@ -40,23 +40,25 @@ def slice_gap(context: Context, params: SliceParams) -> Measurement:
         value=largest.value,
         n=n,
         bounds=Bounds(largest.claim, largest.corrected, "Newcombe", params.candidates),
-        note=_note(found, largest.widest),
+        note=_note(found, params.minimum_rows),
         detectable=_detectable(smallest, corrected),
         evidence=(_table(found, compared), _chart(found)),
     )
 
 
-def _note(found: Found, widest: int | None) -> str:
-    searched = int(found.half.sum())
-    said = f"Searched on {searched:,} rows, judged on the other {len(found.half) - searched:,}."
-    if widest is not None:
-        one = found.judged[widest]
-        said = (
-            f"Widest where {one.slice.words}: {one.right[0]:,} of {one.sizes[0]:,} right, of the "
-            f"rest {one.right[1]:,} of {one.sizes[1]:,}. {said}"
-        )
+def _note(found: Found, least: int) -> str:
+    widest = max(found.judged, key=lambda one: one.gap)
+    searched, n = int(found.half.sum()), len(found.half)
+    said = [
+        f"Widest where {widest.slice.words}: {widest.right[0]:,} of {widest.sizes[0]:,} right, of "
+        f"the rest {widest.right[1]:,} of {widest.sizes[1]:,}.",
+        f"Searched on {searched:,} rows, judged on the other {n - searched:,}; slices of fewer than "
+        f"{least:,} rows in either ({least / max(searched, 1):.0%} of them) were not looked at.",
+    ]
     small = sum(min(one.effective[0].n, one.effective[1].n) < FEWEST for one in found.judged)
-    return said + (f" Too few independent rows for a pass: {small} slices." if small else "")
+    if small:
+        said.append(f"Too few independent rows for a pass: {small} slices.")
+    return " ".join(said)
 
 
 def _detectable(one: Judged, alpha: float) -> float | None:

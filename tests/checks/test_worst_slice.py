@@ -51,6 +51,7 @@ def test_a_model_without_bad_slices_passes():
     found = audit(4000, 0.0)
     assert found.outcome is Outcome.PASS
     assert found.measurement.detectable < 0.2
+    assert "slices of fewer than 100 rows in either (5% of them)" in found.measurement.note
 
 
 @pytest.mark.parametrize("worse", [0.0, 0.3])
