@@ -52,8 +52,8 @@ def _note(found: Found, least: int) -> str:
     said = [
         f"Widest where {widest.slice.words}: {widest.right[0]:,} of {widest.sizes[0]:,} right, of "
         f"the rest {widest.right[1]:,} of {widest.sizes[1]:,}.",
-        f"Searched on {searched:,} rows, judged on the other {n - searched:,}; slices of fewer than "
-        f"{least:,} rows in either ({least / max(searched, 1):.0%} of them) were not looked at.",
+        f"Searched on {searched:,} rows, judged on the other {n - searched:,}; slices of fewer "
+        f"than {least:,} rows in either ({least / max(searched, 1):.0%} of them) were not looked at.",
     ]
     small = sum(min(one.effective[0].n, one.effective[1].n) < FEWEST for one in found.judged)
     if small:
