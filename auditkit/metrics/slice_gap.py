@@ -49,11 +49,12 @@ def slice_gap(context: Context, params: SliceParams) -> Measurement:
 def _note(found: Found, least: int) -> str:
     widest = max(found.judged, key=lambda one: one.gap)
     searched, n = int(found.half.sum()), len(found.half)
+    share = f"{least / max(searched, 1):.0%}"
     said = [
         f"Widest where {widest.slice.words}: {widest.right[0]:,} of {widest.sizes[0]:,} right, of "
         f"the rest {widest.right[1]:,} of {widest.sizes[1]:,}.",
         f"Searched on {searched:,} rows, judged on the other {n - searched:,}; slices of fewer "
-        f"than {least:,} rows in either ({least / max(searched, 1):.0%} of them) were not looked at.",
+        f"than {least:,} rows in either ({share} of them) were not looked at.",
     ]
     small = sum(min(one.effective[0].n, one.effective[1].n) < FEWEST for one in found.judged)
     if small:
