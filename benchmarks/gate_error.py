@@ -402,7 +402,7 @@ def whole_part(runs: int, short: bool) -> bool:
 
 PARTS = {
     "planted": (planted_part, 40, 6),
-    "fair": (fair_part, 200, 6),
+    "fair": (fair_part, 200, 5),
     "whole": (whole_part, 40, 3),
 }
 """Each with its runs, and those of the short form."""
