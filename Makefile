@@ -21,6 +21,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/predictor.py
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/gate_error.py
+	$(BIN)/python benchmarks/group_intervals.py
 	$(BIN)/python benchmarks/crash.py
 	$(BIN)/python benchmarks/rerun.py
 	$(BIN)/python benchmarks/memory.py

@@ -7,6 +7,7 @@
     audit.save("audit")
 
 Importing this package loads nothing heavy; `run` and `mitigate` do when they are called.
+`group_intervals` gives the bootstrap intervals of fairlearn's MetricFrame, from counts.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from auditkit.api import Audit, run
     from auditkit.closed_loop import mitigate
+    from auditkit.metrics.group_intervals import group_intervals
 
-__all__ = ["Audit", "__version__", "mitigate", "run"]
+__all__ = ["Audit", "__version__", "group_intervals", "mitigate", "run"]
 
 __version__ = "0.1.0"
 
@@ -31,4 +33,8 @@ def __getattr__(name: str) -> object:
         from auditkit.closed_loop import mitigate
 
         return mitigate
+    if name == "group_intervals":
+        from auditkit.metrics.group_intervals import group_intervals
+
+        return group_intervals
     raise AttributeError(f"module 'auditkit' has no attribute {name!r}")

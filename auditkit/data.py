@@ -110,6 +110,16 @@ class AuditData:
             (self.positive,) if self.positive is not None else tuple(range(len(self.class_names)))
         )
 
+    def strata(self) -> NDArray[np.int64]:
+        """One number per row, shape (n,); rows of one class and the same groups share it."""
+        columns = [attribute.codes for attribute in self.groups.values()]
+        if self.labels is not None:
+            columns.append(self.labels)
+        if not columns:
+            return np.zeros(len(self), dtype=np.int64)
+        _, inverse = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+        return inverse.reshape(-1).astype(np.int64)
+
     @property
     def digest(self) -> str:
         """SHA-256 over inputs, labels, class names, groups, splits and clusters, in row order."""

@@ -153,11 +153,12 @@ def _planned(
         limits=_limits(check, settings.limits),
         params=params,
         required=named,
-        obstacle=_obstacle(check, params, capabilities),
+        obstacle=obstacle_of(check, params, capabilities),
     )
 
 
-def _obstacle(check: Check, params: Any, capabilities: frozenset[Capability]) -> str:
+def obstacle_of(check: Check, params: Any, capabilities: frozenset[Capability]) -> str:
+    """Why a check cannot run with these capabilities; empty when it can."""
     lacking = [_LACKING[need] for need in sorted(check.needs - capabilities)]
     absent = [name for name in check.extras if importlib.util.find_spec(name) is None]
     lacking += [f"the package {name} is not installed" for name in absent]

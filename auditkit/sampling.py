@@ -44,7 +44,7 @@ def draw(data: AuditData, size: int, seed: int) -> Sample:
         return Sample(np.arange(n), (), f"All {n:,} rows; the sample asked for is no smaller.")
     kept, whole = _whole_groups(data, size)
     rest = np.flatnonzero(~kept)
-    drawn = rest[_proportional(_strata(data)[rest], size - int(kept.sum()), seed)]
+    drawn = rest[_proportional(data.strata()[rest], size - int(kept.sum()), seed)]
     rows = np.sort(np.concatenate([np.flatnonzero(kept), drawn])).astype(np.int64)
     note = f"{size:,} of {n:,} rows, drawn with the seed {seed} in proportion to class and groups."
     if whole:
@@ -72,17 +72,6 @@ def _whole_groups(data: AuditData, size: int) -> tuple[NDArray[np.bool_], tuple[
         kept = grown
         whole.append(f"{name}: {attribute.levels[code]}")
     return kept, tuple(whole)
-
-
-def _strata(data: AuditData) -> NDArray[np.int64]:
-    """One number per row; rows of one class and the same groups share it."""
-    columns = [attribute.codes for attribute in data.groups.values()]
-    if data.labels is not None:
-        columns.append(data.labels)
-    if not columns:
-        return np.zeros(len(data), dtype=np.int64)
-    _, inverse = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
-    return inverse.reshape(-1).astype(np.int64)
 
 
 def _proportional(strata: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from auditkit.metrics.disparity import GroupParams, chosen_attributes
 from auditkit.metrics.group_pairs import Groups
 from auditkit.metrics.identity_auc import FEWEST, identity_aucs
 from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
+from auditkit.metrics.slices import SliceParams, find_slices
 from auditkit.model import Predictions
 from auditkit.stats.auc import auc_components
 from auditkit.stats.changes import (
@@ -267,15 +268,55 @@ def _auc_drop(
     after, rows_after = _drops(attribute, twice.data, twice.after, minimum)
     if not len(before):
         return None
-    clusters, freedom, factor = twice.data.clusters, None, 1.0
     influence = np.concatenate([rows_before, rows_after])
+    interval = _of_influence(before, after, influence, twice.data.clusters, alpha)
+    return Recomputed(float(before.max()), float(after.max()), interval, "DeLong, paired")
+
+
+def _of_influence(
+    before: Floats,
+    after: Floats,
+    influence: Floats,
+    clusters: NDArray[np.int64] | None,
+    alpha: float,
+) -> Interval:
+    """Interval of the change of the largest, from every row's influence on each quantity."""
+    freedom, factor = None, 1.0
     if clusters is not None:
         influence = np.stack([cluster_sums(row, clusters) for row in influence])
         freedom = influence.shape[1] - 1
         factor = influence.shape[1] / max(freedom, 1)
     covariance = factor * influence @ influence.T
-    interval = change_of_largest(before, after, covariance, alpha, freedom)
-    return Recomputed(float(before.max()), float(after.max()), interval, "DeLong, paired")
+    return change_of_largest(before, after, covariance, alpha, freedom)
+
+
+def _slice_gap(
+    which: Which,
+    twice: Twice,
+    alpha: float,
+    rng: np.random.Generator,  # noqa: ARG001 - exact
+) -> Recomputed | None:
+    """Each model's own worst slices, all on the half that was not searched."""
+    params = SliceParams(**{**which.params, "attributes": tuple(which.params["attributes"])})
+    before, after = (
+        find_slices(twice.data, answers, params) for answers in (twice.before, twice.after)
+    )
+    rows = np.flatnonzero(~before.half)
+    influence = []
+    for found in (before, after):
+        right = found.right[rows].astype(np.float64)
+        for one in found.judged:
+            inside = one.slice.rows[rows]
+            sides = (inside, right[inside].mean()), (~inside, right[~inside].mean())
+            of_slice, of_rest = (part * (right - share) / part.sum() for part, share in sides)
+            influence.append(of_rest - of_slice)
+    first, second = (np.array([one.gap for one in found.judged]) for found in (before, after))
+    if not (len(first) and len(second)):
+        return None
+    units = before.units[rows]
+    dependent = units if len(np.unique(units)) < len(units) else None
+    interval = _of_influence(first, second, np.stack(influence), dependent, alpha)
+    return Recomputed(float(first.max()), float(second.max()), interval, "paired, delta method")
 
 
 def _drops(
@@ -391,6 +432,7 @@ KNOWN: Mapping[tuple[str, str], Callable[..., Recomputed | None]] = {
     ("fairness.score-distribution", "wasserstein"): partial(
         _of_scores, partial(score_changes.distance_change, "wasserstein")
     ),
+    ("fairness.worst-slice", "gap"): _slice_gap,
     ("quality.group-quality", "gap"): _group_gap,
     ("quality.group-quality", "worst"): _worst_group,
     ("quality.metric", "value"): _metric,

@@ -7,7 +7,6 @@ are bootstrapped, with no claim made where a class has too few rows for a bootst
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from auditkit.metrics.quality import (
     majority_matrix,
     metric_function,
 )
-from auditkit.stats.bootstrap import RowDesign, bootstrap_counts, bootstrap_rows
+from auditkit.stats.bootstrap import RowDesign, bootstrap_counts, bootstrap_tables
 from auditkit.stats.intervals import critical_t, effective_counts, mean_interval, rate
 from auditkit.stats.paired import paired_difference
 
@@ -160,23 +159,19 @@ def _rate(hit: NDArray[np.bool_], clusters: NDArray[np.int64] | None, alpha: flo
 def _bootstrapped(rows: Answers, quality: Quality, context: Context, comparisons: int) -> Bounds:
     claim = context.confidence.claim_alpha
     corrected = context.confidence.corrected_alpha(comparisons)
-    matrix = rows.matrix
+    matrix, alpha = rows.matrix, min(claim, corrected)
     value = float(quality.of(matrix))
+
+    def of_tables(tables: Matrix) -> Values:
+        return quality.of(tables.reshape(-1, rows.classes, rows.classes))
+
     if rows.clusters is None:
-        replicates = bootstrap_counts(
-            matrix.ravel(),
-            lambda cells: quality.of(cells.reshape(-1, rows.classes, rows.classes)),
-            min(claim, corrected),
-            context.rng,
-        )
+        replicates = bootstrap_counts(matrix.ravel(), of_tables, alpha, context.rng)
         method = "BCa bootstrap"
     else:
-        replicates = bootstrap_rows(
-            _of_rows(quality, rows),
-            RowDesign(len(rows), clusters=rows.clusters),
-            min(claim, corrected),
-            context.rng,
-        )
+        codes = rows.labels * rows.classes + rows.predicted
+        design = RowDesign(len(rows), clusters=rows.clusters)
+        replicates = bootstrap_tables(codes, rows.classes**2, of_tables, design, alpha, context.rng)
         method = "BCa cluster bootstrap, no narrower than a cluster jackknife"
 
     def interval(alpha: float) -> Interval:
@@ -215,18 +210,6 @@ def _cluster_jackknife(rows: Answers, quality: Quality, alpha: float) -> Interva
     value = float(quality.of(rows.matrix))
     half = critical_t(alpha, k - 1) * error
     return Interval(value - half, value + half)
-
-
-def _of_rows(quality: Quality, rows: Answers) -> Callable[[NDArray[np.intp]], Values]:
-    cells = rows.classes * rows.classes
-    codes = rows.labels * rows.classes + rows.predicted
-
-    def compute(index: NDArray[np.intp]) -> Values:
-        offsets = np.arange(len(index))[:, None] * cells
-        counts = np.bincount((codes[index] + offsets).ravel(), minlength=len(index) * cells)
-        return quality.of(counts.reshape(-1, rows.classes, rows.classes))
-
-    return compute
 
 
 def _hull(intervals: list[Interval]) -> Interval:

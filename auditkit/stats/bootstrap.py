@@ -1,8 +1,9 @@
 """BCa bootstrap intervals of statistics that have no interval of their own.
 
-Two ways to resample: `bootstrap_rows` draws row indices, plain, within strata, or whole
-clusters, for any statistic of rows; `bootstrap_counts` draws the cells of a contingency table,
-for metrics of a confusion matrix, in a thousandth of the time.
+Three ways to resample: `bootstrap_rows` draws row indices, plain, within strata, or whole
+clusters, for any statistic of rows; `bootstrap_tables` draws the same rows but only counts them,
+for metrics of a contingency table; `bootstrap_counts` draws the table's cells themselves, in a
+thousandth of the time, where rows are independent.
 
 Never hand these an absolute gap or a max - min: see `auditkit.stats.gaps`.
 """
@@ -118,13 +119,63 @@ def bootstrap_rows(
     """
     units = _Units(design)
     value = float(statistic(np.arange(design.n)[None, :])[0])
+    everything = np.arange(len(units.members))
+
+    def without(parts: list[Indices]) -> Floats:
+        left = (units.rows_of(np.delete(everything, part))[None, :] for part in parts)
+        return _evaluate(statistic, left)
+
     resamples = needed_resamples(alpha)
     draws = _evaluate(statistic, units.resampled(resamples, rng))
     return Replicates(
         value=value if math.isfinite(value) else None,
         draws=np.sort(draws),
-        acceleration=_row_acceleration(statistic, units, rng),
+        acceleration=_row_acceleration(without, units, rng),
     )
+
+
+def bootstrap_tables(
+    codes: ArrayLike,
+    cells: int,
+    statistic: CountStatistic,
+    design: RowDesign,
+    alpha: float,
+    rng: np.random.Generator,
+) -> Replicates:
+    """As `bootstrap_rows`, draw for draw, for a statistic of how many rows are in which cell.
+
+    `codes` (n,) is the cell of each row, from 0 to `cells` - 1. A cluster's rows are counted once
+    and for all, so that a resample costs one product of weights and counts.
+    """
+    units, of_row = _Units(design), np.asarray(codes, dtype=np.intp)
+    number = np.empty(design.n, dtype=np.intp)
+    number[np.concatenate(units.members)] = np.repeat(
+        np.arange(len(units.members)), [unit.size for unit in units.members]
+    )
+    tables = np.bincount(number * cells + of_row, minlength=len(units.members) * cells)
+    tables = tables.reshape(-1, cells).astype(np.float64)
+    draws = [
+        statistic(counted(drawn, len(tables)) @ tables)
+        for drawn in units.drawn(needed_resamples(alpha), rng)
+    ]
+    total = tables.sum(axis=0)
+
+    def without(parts: list[Indices]) -> Floats:
+        return statistic(np.stack([total - tables[part].sum(axis=0) for part in parts]))
+
+    value = float(statistic(total[None, :])[0])
+    return Replicates(
+        value=value if math.isfinite(value) else None,
+        draws=np.sort(np.concatenate(draws).astype(np.float64)),
+        acceleration=_row_acceleration(without, units, rng),
+    )
+
+
+def counted(codes: Indices, cells: int) -> Floats:
+    """How often each of `cells` codes occurs in each row of `codes` (b, length): (b, cells)."""
+    offsets = np.arange(len(codes))[:, None] * cells
+    counts = np.bincount((codes + offsets).ravel(), minlength=len(codes) * cells)
+    return counts.reshape(len(codes), cells).astype(np.float64)
 
 
 def bootstrap_counts(
@@ -191,11 +242,15 @@ class _Units:
             raise ValueError("a cluster spans strata")
         self.strata = [np.flatnonzero(of_unit == label) for label in np.unique(of_unit)]
 
-    def resampled(self, times: int, rng: np.random.Generator) -> Iterator[Indices]:
-        """(b, length) row indices of `times` resamples in all."""
+    def drawn(self, times: int, rng: np.random.Generator) -> Iterator[Indices]:
+        """(b, units) numbers of the units of `times` resamples in all."""
         for size in _chunks(times, len(self.members)):
             drawn = [unit[rng.integers(unit.size, size=(size, unit.size))] for unit in self.strata]
-            units = np.concatenate(drawn, axis=1)
+            yield np.concatenate(drawn, axis=1)
+
+    def resampled(self, times: int, rng: np.random.Generator) -> Iterator[Indices]:
+        """(b, length) row indices of `times` resamples in all."""
+        for units in self.drawn(times, rng):
             if self.single:
                 yield units
             else:
@@ -224,18 +279,18 @@ def _evaluate(statistic: RowStatistic, samples: Iterable[Indices]) -> Floats:
     return np.concatenate([np.asarray(statistic(rows), dtype=np.float64) for rows in samples])
 
 
-def _row_acceleration(statistic: RowStatistic, units: _Units, rng: np.random.Generator) -> float:
-    total = sum(stratum.size for stratum in units.strata)
-    everything = np.arange(total)
+def _row_acceleration(
+    without: Callable[[list[Indices]], Floats], units: _Units, rng: np.random.Generator
+) -> float:
+    """From the values without each of some parts of the units."""
+    total = len(units.members)
     cubes = squares = 0.0
     for stratum in units.strata:
         if stratum.size < 2:
             continue
         groups = min(stratum.size, max(2, round(_JACKKNIFE_GROUPS * stratum.size / total)))
         parts = np.array_split(rng.permutation(stratum), groups)
-        left = (units.rows_of(np.delete(everything, part))[None, :] for part in parts)
-        values = _evaluate(statistic, left)
-        cube, square = _influence_moments(values, np.ones(groups))
+        cube, square = _influence_moments(without(parts), np.ones(groups))
         cubes, squares = cubes + cube, squares + square
     return cubes / (6.0 * squares**1.5) if squares > 0 else 0.0
 

@@ -78,33 +78,35 @@ def change_of_largest(
     alpha: float,
     freedom: int | None = None,
 ) -> Interval:
-    """Interval of how the largest of m quantities has changed: max(after) - max(before).
+    """Interval of how the largest of some quantities has changed: max(after) - max(before).
 
     The two largest need not be the same quantity, and a largest of several is biased upwards, so
     the change of the largest is never resampled itself. Let p be the truly largest one after. For
     any one q before, max(after) - max(before) <= after[p] - before[q], so that the largest upper
     bound over p, which needs no correction, holds for that q; the smallest of these over q holds
-    when each is corrected for the number of q. The lower end is the mirror image. With m = 1 this
-    is the plain interval of the difference.
+    when each is corrected for the number of q. The lower end is the mirror image. With one quantity
+    each this is the plain interval of the difference.
 
     Args:
         before: The quantities (m,) of one model.
-        after: The same quantities of the other.
-        covariance: Of both, before then after, shape (2m, 2m).
+        after: Those of the other, (k,), which need not be the same ones.
+        covariance: Of both, before then after, shape (m + k, m + k).
         alpha: One-sided error of each end.
         freedom: Degrees of freedom, when the covariance is of few clusters; None for many rows.
     """
     m = len(before)
-    level = alpha / m
-    reach = critical_value(level) if freedom is None else critical_t(level, max(freedom, 1))
+    reach_up, reach_down = (
+        critical_value(level) if freedom is None else critical_t(level, max(freedom, 1))
+        for level in (alpha / m, alpha / len(after))
+    )
     variance = np.diag(covariance)
     shared = covariance[m:, :m]
     spread = np.sqrt(np.maximum(variance[m:, None] + variance[None, :m] - 2 * shared, 0.0))
     gaps = after[:, None] - before[None, :]
     unknown = (spread <= _NOTHING) & (np.abs(gaps) > _NOTHING)
-    half = np.where(unknown | np.isnan(spread), np.inf, reach * spread)
-    upper = float((gaps + half).max(axis=0).min())
-    lower = float((gaps - half).min(axis=1).max())
+    spread = np.where(unknown | np.isnan(spread), np.inf, spread)
+    upper = float((gaps + reach_up * spread).max(axis=0).min())
+    lower = float((gaps - reach_down * spread).min(axis=1).max())
     return Interval(*(end if math.isfinite(end) else None for end in (lower, upper)))
 
 

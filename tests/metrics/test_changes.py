@@ -90,6 +90,7 @@ def change(check: str, name: str, slice: str, twice: Twice, **chosen: Any) -> An
         ("fairness.equalized-odds", "gap", -1),
         ("fairness.predictive-parity", "gap", -1),
         ("fairness.subgroup-auc", "drop", -1),
+        ("fairness.worst-slice", "gap", -1),
         ("quality.group-quality", "gap", -1),
         ("quality.group-quality", "worst", 1),
     ],

@@ -10,6 +10,7 @@ from auditkit.stats.bootstrap import (
     RowDesign,
     bootstrap_counts,
     bootstrap_rows,
+    bootstrap_tables,
     needed_resamples,
 )
 from auditkit.stats.intervals import clopper_pearson, mean_interval
@@ -57,6 +58,26 @@ def test_the_same_seed_gives_the_same_numbers():
         for _ in range(2)
     )
     assert first == second
+
+
+@pytest.mark.parametrize("design", ["rows", "clusters", "strata"])
+def test_counting_the_rows_of_a_resample_gives_the_same_draws_as_looking_at_them(design):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, 240)
+    chosen = {
+        "rows": RowDesign(240),
+        "clusters": RowDesign(240, clusters=rng.integers(0, 60, 240)),
+        "strata": RowDesign(240, strata=codes // 2),
+    }[design]
+
+    def of_rows(rows):
+        return _f1(np.stack([(codes[rows] == cell).sum(axis=1) for cell in range(4)], axis=1))
+
+    looked_at = bootstrap_rows(of_rows, chosen, 0.025, np.random.default_rng(1))
+    counted = bootstrap_tables(codes, 4, _f1, chosen, 0.025, np.random.default_rng(1))
+    assert np.array_equal(counted.draws, looked_at.draws)
+    assert counted.value == looked_at.value
+    assert counted.acceleration == looked_at.acceleration
 
 
 def test_strata_keep_their_sizes():

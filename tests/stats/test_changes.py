@@ -42,6 +42,16 @@ def test_exchanging_before_and_after_mirrors_the_interval():
     assert one.holds(float(after.max() - before.max()))
 
 
+def test_the_two_models_may_have_quantities_of_their_own():
+    """Two before, three after: each end is corrected for those of which the best may be taken."""
+    before, after = np.array([0.5, 0.1]), np.array([0.2, 0.15, 0.1])
+    covariance = np.eye(5) / 1e4
+    found = change_of_largest(before, after, covariance, 0.05)
+    spread = np.sqrt(2) / 100
+    assert found.upper == pytest.approx(0.2 - 0.5 + critical_value(0.05 / 2) * spread)
+    assert found.lower == pytest.approx(0.2 - 0.5 - critical_value(0.05 / 3) * spread)
+
+
 def test_a_difference_without_an_error_of_its_own_has_no_bound():
     zero = np.zeros((2, 2))
     nothing = change_of_largest(np.array([0.2]), np.array([0.1]), zero, 0.05)
