@@ -153,7 +153,8 @@ def test_the_audited_split_and_its_assumptions_are_prepared(prepared) -> None:
     )
     assert "'test' is audited; the splits have test 2, train 1 rows." in found.assumptions["split"]
     assert found.warnings == (
-        "'g' is missing in 1 of 3 rows; they take part in no comparison by it.",
+        "'g' is missing in 1 of 3 rows; gaps and ratios of rates are bounded for whatever group "
+        "of it they are of, other checks leave them out.",
     )
 
 

@@ -9,11 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.data import MISSING, Attribute
+from auditkit.stats.gaps import Counts, Extremes
 
 Mask = NDArray[np.bool_]
 Classes = NDArray[np.int64]
 MetricName = Literal[
-    "selection_rate", "true_positive_rate", "false_positive_rate", "precision", "accuracy"
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+    "false_negative_rate",
+    "precision",
+    "accuracy",
 ]
 
 
@@ -37,7 +43,7 @@ class Rate:
     def eligible(self) -> Mask:
         """Rows that count in the denominator."""
         match self.metric:
-            case "true_positive_rate":
+            case "true_positive_rate" | "false_negative_rate":
                 return self.truth
             case "false_positive_rate":
                 return ~self.truth
@@ -52,10 +58,16 @@ class Rate:
         match self.metric:
             case "precision":
                 return self.truth
+            case "false_negative_rate":
+                return ~self.chosen
             case "accuracy":
                 return ~(self.truth ^ self.chosen)
             case _:
                 return self.chosen
+
+    def rows(self, index: NDArray[Any]) -> Rate:
+        """The rate of some rows."""
+        return Rate(self.name, self.metric, self.truth[index], self.chosen[index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +80,10 @@ class GroupRates:
         sizes: Rows of the denominator per group.
         effective_hits: As `hits`, scaled down where rows come in clusters.
         effective_sizes: As `sizes`, scaled down where rows come in clusters.
+        unknown_hits: Rows of the numerator that are of unknown group.
+        unknown_misses: Other eligible rows of unknown group.
+        extremes: Effective counts with the rows of unknown group placed at their worst; None when
+            there are none, or when they are left out.
     """
 
     levels: tuple[str, ...]
@@ -75,6 +91,9 @@ class GroupRates:
     sizes: NDArray[np.int64]
     effective_hits: NDArray[np.float64]
     effective_sizes: NDArray[np.float64]
+    unknown_hits: int = 0
+    unknown_misses: int = 0
+    extremes: Extremes | None = None
 
     @property
     def values(self) -> list[float | None]:
@@ -104,6 +123,8 @@ def by_group(
     attribute: Attribute,
     clusters: NDArray[np.int64] | None = None,
     alpha: float | None = None,
+    *,
+    bounded: bool = False,
 ) -> GroupRates:
     """Count a rate in every group. Rows whose group is missing are in none of them.
 
@@ -113,23 +134,70 @@ def by_group(
         clusters: Shape (n,), or None when rows are independent.
         alpha: Smallest one-sided error the effective counts will be used at; with it they also
             allow for few clusters.
+        bounded: Whether to also count each group with the rows that may be of it.
     """
-    eligible = rate.eligible & (attribute.codes != MISSING)
-    codes, hit = attribute.codes[eligible], rate.hit[eligible]
+    eligible = rate.eligible
+    hit, of_group = rate.hit & eligible, attribute.codes != MISSING
     groups = len(attribute.levels)
+    codes = attribute.codes[eligible & of_group]
     sizes = np.bincount(codes, minlength=groups).astype(np.int64)
-    hits = np.bincount(codes[hit], minlength=groups).astype(np.int64)
-    effective_hits, effective_sizes = hits.astype(float), sizes.astype(float)
-    if clusters is not None:
-        from auditkit.stats.intervals import effective_counts
+    hits = np.bincount(attribute.codes[hit & of_group], minlength=groups).astype(np.int64)
+    unknown = np.flatnonzero(eligible & ~of_group)
+    counting = _Counting(hit, clusters, alpha)
+    members = _members(attribute.codes, eligible & of_group, groups)
+    plain = counting.of(members, hits, sizes)
+    extremes = None
+    if bounded and len(unknown):
+        possible = attribute.rows(unknown)
+        hit_there = hit[unknown]
+        added = [possible.could_be(group) for group in range(groups)]
+        extremes = Extremes(
+            counting.with_rows(members, hits, sizes, [unknown[a & hit_there] for a in added]),
+            counting.with_rows(members, hits, sizes, [unknown[a & ~hit_there] for a in added]),
+        )
+    unknown_hits = int(hit[unknown].sum())
+    return GroupRates(
+        attribute.levels, hits, sizes, plain.k, plain.n, unknown_hits,
+        len(unknown) - unknown_hits, extremes,
+    )  # fmt: skip
 
-        members = clusters[eligible]
-        for group in np.flatnonzero(sizes):
-            rows = codes == group
-            effective_hits[group], effective_sizes[group] = effective_counts(
-                hit[rows], members[rows], alpha
-            )
-    return GroupRates(attribute.levels, hits, sizes, effective_hits, effective_sizes)
+
+def _members(codes: Classes, counts: Mask, groups: int) -> list[Classes]:
+    """Row numbers of each group among the rows that count."""
+    rows = np.flatnonzero(counts)
+    rows = rows[np.argsort(codes[rows], kind="stable")]
+    return np.split(rows, np.searchsorted(codes[rows], np.arange(1, groups)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counting:
+    """Effective counts of groups of rows."""
+
+    hit: Mask
+    clusters: NDArray[np.int64] | None
+    alpha: float | None
+
+    def of(self, members: list[Classes], hits: Classes, sizes: Classes) -> Counts:
+        """Effective counts of the groups with these rows and plain counts."""
+        k, n = hits.astype(float), sizes.astype(float)
+        if self.clusters is not None:
+            from auditkit.stats.intervals import effective_counts
+
+            for group in np.flatnonzero(sizes):
+                rows = members[group]
+                k[group], n[group] = effective_counts(
+                    self.hit[rows], self.clusters[rows], self.alpha
+                )
+        return Counts(k, n)
+
+    def with_rows(
+        self, members: list[Classes], hits: Classes, sizes: Classes, added: list[Classes]
+    ) -> Counts:
+        """As `of`, each group with some more rows."""
+        more = np.array([len(rows) for rows in added], dtype=np.int64)
+        more_hits = np.array([self.hit[rows].sum() for rows in added], dtype=np.int64)
+        both = [np.concatenate(pair) for pair in zip(members, added, strict=True)]
+        return self.of(both, hits + more_hits, sizes + more)
 
 
 def fairlearn_difference(rate: Rate, attribute: Attribute) -> float:
@@ -145,6 +213,7 @@ def fairlearn_ratio(rate: Rate, attribute: Attribute) -> float:
 def _metric_frame(rate: Rate, attribute: Attribute) -> Any:
     from fairlearn.metrics import (
         MetricFrame,
+        false_negative_rate,
         false_positive_rate,
         selection_rate,
         true_positive_rate,
@@ -155,6 +224,7 @@ def _metric_frame(rate: Rate, attribute: Attribute) -> Any:
         "selection_rate": selection_rate,
         "true_positive_rate": true_positive_rate,
         "false_positive_rate": false_positive_rate,
+        "false_negative_rate": false_negative_rate,
         "precision": precision_score,
         "accuracy": accuracy_score,
     }
