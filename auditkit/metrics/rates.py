@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -136,68 +137,76 @@ def by_group(
             allow for few clusters.
         bounded: Whether to also count each group with the rows that may be of it.
     """
-    eligible = rate.eligible
-    hit, of_group = rate.hit & eligible, attribute.codes != MISSING
-    groups = len(attribute.levels)
-    codes = attribute.codes[eligible & of_group]
-    sizes = np.bincount(codes, minlength=groups).astype(np.int64)
-    hits = np.bincount(attribute.codes[hit & of_group], minlength=groups).astype(np.int64)
-    unknown = np.flatnonzero(eligible & ~of_group)
-    counting = _Counting(hit, clusters, alpha)
-    members = _members(attribute.codes, eligible & of_group, groups)
-    plain = counting.of(members, hits, sizes)
+    placed = place_rows(rate, attribute, bounded=bounded)
+    hit = rate.hit
+    sizes = np.array([len(rows) for rows in placed.known], dtype=np.int64)
+    hits = np.array([hit[rows].sum() for rows in placed.known], dtype=np.int64)
     extremes = None
-    if bounded and len(unknown):
-        possible = attribute.rows(unknown)
-        hit_there = hit[unknown]
-        added = [possible.could_be(group) for group in range(groups)]
+    if placed.highest is not None and placed.lowest is not None:
         extremes = Extremes(
-            counting.with_rows(members, hits, sizes, [unknown[a & hit_there] for a in added]),
-            counting.with_rows(members, hits, sizes, [unknown[a & ~hit_there] for a in added]),
+            counted_rows(hit, placed.highest, clusters, alpha),
+            counted_rows(hit, placed.lowest, clusters, alpha),
         )
-    unknown_hits = int(hit[unknown].sum())
+    unknown_hits = int(hit[placed.unknown].sum())
     return GroupRates(
-        attribute.levels, hits, sizes, plain.k, plain.n, unknown_hits,
-        len(unknown) - unknown_hits, extremes,
+        attribute.levels, hits, sizes, *counted_rows(hit, placed.known, clusters, alpha),
+        unknown_hits, len(placed.unknown) - unknown_hits, extremes,
     )  # fmt: skip
 
 
-def _members(codes: Classes, counts: Mask, groups: int) -> list[Classes]:
-    """Row numbers of each group among the rows that count."""
-    rows = np.flatnonzero(counts)
-    rows = rows[np.argsort(codes[rows], kind="stable")]
-    return np.split(rows, np.searchsorted(codes[rows], np.arange(1, groups)))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Counting:
-    """Effective counts of groups of rows."""
+class Placed:
+    """Numbers of the eligible rows of each group of an attribute.
 
-    hit: Mask
-    clusters: NDArray[np.int64] | None
-    alpha: float | None
+    Attributes:
+        known: Rows known to be of each group.
+        unknown: Rows of unknown group.
+        highest: As `known`, with every unknown hit that may be of the group; None when there is no
+            unknown row, or they are left out.
+        lowest: As `known`, with every unknown miss that may be of the group.
+    """
 
-    def of(self, members: list[Classes], hits: Classes, sizes: Classes) -> Counts:
-        """Effective counts of the groups with these rows and plain counts."""
-        k, n = hits.astype(float), sizes.astype(float)
-        if self.clusters is not None:
-            from auditkit.stats.intervals import effective_counts
+    known: list[Classes]
+    unknown: Classes
+    highest: list[Classes] | None = None
+    lowest: list[Classes] | None = None
 
-            for group in np.flatnonzero(sizes):
-                rows = members[group]
-                k[group], n[group] = effective_counts(
-                    self.hit[rows], self.clusters[rows], self.alpha
-                )
-        return Counts(k, n)
 
-    def with_rows(
-        self, members: list[Classes], hits: Classes, sizes: Classes, added: list[Classes]
-    ) -> Counts:
-        """As `of`, each group with some more rows."""
-        more = np.array([len(rows) for rows in added], dtype=np.int64)
-        more_hits = np.array([self.hit[rows].sum() for rows in added], dtype=np.int64)
-        both = [np.concatenate(pair) for pair in zip(members, added, strict=True)]
-        return self.of(both, hits + more_hits, sizes + more)
+def place_rows(rate: Rate, attribute: Attribute, *, bounded: bool) -> Placed:
+    """Which eligible rows are of which group, and which may be."""
+    eligible, groups = rate.eligible, len(attribute.levels)
+    rows = np.flatnonzero(eligible & (attribute.codes != MISSING))
+    rows = rows[np.argsort(attribute.codes[rows], kind="stable")]
+    cuts = np.searchsorted(attribute.codes[rows], np.arange(1, groups))
+    known = np.split(rows, cuts) if groups else []
+    unknown = np.flatnonzero(eligible & (attribute.codes == MISSING))
+    if not (bounded and len(unknown)):
+        return Placed(known, unknown)
+    possible, hit = attribute.rows(unknown), rate.hit[unknown]
+    highest, lowest = [], []
+    for group, own in enumerate(known):
+        may_be = possible.could_be(group)
+        highest.append(np.concatenate([own, unknown[may_be & hit]]))
+        lowest.append(np.concatenate([own, unknown[may_be & ~hit]]))
+    return Placed(known, unknown, highest, lowest)
+
+
+def counted_rows(
+    hit: Mask,
+    members: Sequence[Classes],
+    clusters: NDArray[np.int64] | None = None,
+    alpha: float | None = None,
+) -> Counts:
+    """Effective hits and rows of some sets of rows; see `by_group`."""
+    k = np.array([hit[rows].sum() for rows in members], dtype=np.float64)
+    n = np.array([len(rows) for rows in members], dtype=np.float64)
+    if clusters is not None:
+        from auditkit.stats.intervals import effective_counts
+
+        for group in np.flatnonzero(n):
+            rows = members[group]
+            k[group], n[group] = effective_counts(hit[rows], clusters[rows], alpha)
+    return Counts(k, n)
 
 
 def fairlearn_difference(rate: Rate, attribute: Attribute) -> float:
