@@ -76,7 +76,7 @@ class Attribute:
 
         A row of an intersection of which one part is known may be of the groups with that part.
         """
-        possible = self.codes == MISSING
+        possible: NDArray[np.bool_] = self.codes == MISSING
         if self.part_codes is not None:
             for part, code in zip(self.parts, self.part_codes[level].tolist(), strict=True):
                 possible = possible & ((part.codes == code) | part.could_be(code))

@@ -186,7 +186,7 @@ class ComparedRate:
     def rows(self) -> list[int]:
         """Rows of each group that count for a pass."""
         if self.strata is not None:
-            return self.strata.fewest.tolist()
+            return [int(size) for size in self.strata.fewest]
         return [int(size) for size in self.table.effective_sizes]
 
 
@@ -210,7 +210,7 @@ def compare_rate_by_ratio(
     )  # fmt: skip
 
 
-def _compared(  # noqa: PLR0913 - five are of the public functions
+def _compared(
     context: Context,
     rate: Rate,
     attribute: Attribute,

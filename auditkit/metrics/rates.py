@@ -203,7 +203,7 @@ def counted_rows(
     if clusters is not None:
         from auditkit.stats.intervals import effective_counts
 
-        for group in np.flatnonzero(n):
+        for group in np.flatnonzero(n).tolist():
             rows = members[group]
             k[group], n[group] = effective_counts(hit[rows], clusters[rows], alpha)
     return Counts(k, n)

@@ -82,8 +82,8 @@ def by_stratum(
     groups, strata = len(attribute.levels), len(factor.levels)
     if groups * strata > MOST_CELLS:
         raise AuditkitError(
-            f"{attribute.name} given {factor.name} has {groups:,} × {strata:,} cells, more than the "
-            f"{MOST_CELLS:,} that can be compared.",
+            f"{attribute.name} given {factor.name} has {groups:,} × {strata:,} cells, more than "
+            f"the {MOST_CELLS:,} that can be compared.",
             "Put the factor's values into a few bands first.",
         )
     stratum_known = np.flatnonzero(factor.codes != MISSING)
@@ -91,7 +91,7 @@ def by_stratum(
     rate, attribute = rate.rows(stratum_known), attribute.rows(stratum_known)
     factor = factor.rows(stratum_known)
     clusters = None if clusters is None else clusters[stratum_known]
-    placed = place_rows(rate, _cells_of(attribute, factor), bounded=bounded)
+    placed = place_rows(rate, stratum_cells(attribute, factor), bounded=bounded)
     counting = _Counting(rate.hit, clusters, alpha, (groups, strata))
     extremes = None
     if placed.highest is not None and placed.lowest is not None:
@@ -116,10 +116,10 @@ def strata_table(rate: Rate, table: StratifiedRates, attribute: str, factor: str
     )
 
 
-def _cells_of(attribute: Attribute, factor: Attribute) -> Attribute:
-    """Every combination of group and stratum as one group; strata are all known."""
+def stratum_cells(attribute: Attribute, factor: Attribute) -> Attribute:
+    """Every combination of group and stratum as one group, those without a row included."""
     groups, strata = len(attribute.levels), len(factor.levels)
-    known = attribute.codes != MISSING
+    known = (attribute.codes != MISSING) & (factor.codes != MISSING)
     codes = np.where(known, attribute.codes * strata + factor.codes, MISSING).astype(np.int64)
     part_codes = np.stack(np.divmod(np.arange(groups * strata), strata), axis=1)
     names = tuple(f"{g} × {s}" for g in attribute.levels for s in factor.levels)

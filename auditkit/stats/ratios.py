@@ -84,7 +84,8 @@ def ratio_lower_bounds(
 
 def reciprocal(ratios: Floats) -> Floats:
     """1 / ratio; inf, which is no bound, for 0, and 0 for inf."""
-    return np.divide(1.0, ratios, out=np.full(ratios.shape, np.inf), where=ratios > 0)
+    found: Floats = np.divide(1.0, ratios, out=np.full(ratios.shape, np.inf), where=ratios > 0)
+    return found
 
 
 def koopman(k1: float, n1: float, k2: float, n2: float, alpha: float) -> Interval:
@@ -196,8 +197,9 @@ def hybrid_ratio_lower(first: tuple[Floats, Floats], second: tuple[Floats, Float
 
 def _koopman_lower(k1: Floats, n1: Floats, k2: Floats, n2: Floats, z: float) -> Floats:
     empty = (n1 == 0) | (n2 == 0) | ((k1 == 0) & (k2 == 0))
-    ones = [np.where(empty, 1.0, counts) for counts in (k1, n1, k2, n2)]
-    return np.where(empty, 0.0, _score_lower(*ones, z))
+    first = np.where(empty, 1.0, k1), np.where(empty, 1.0, n1)
+    second = np.where(empty, 1.0, k2), np.where(empty, 1.0, n2)
+    return np.where(empty, 0.0, _score_lower(*first, *second, z))
 
 
 def _score_lower(k1: Floats, n1: Floats, k2: Floats, n2: Floats, z: float) -> Floats:

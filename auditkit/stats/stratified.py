@@ -78,7 +78,8 @@ def mantel_haenszel_weights(sizes: NDArray[np.int64]) -> Floats:
     np.divide(product, n[:, None, :] + n[None, :, :], out=weights, where=product > 0)
     weights[np.arange(len(n)), np.arange(len(n))] = 0.0
     total = weights.sum(axis=2, keepdims=True)
-    return np.divide(weights, total, out=weights, where=total > 0)
+    np.divide(weights, total, out=weights, where=total > 0)
+    return weights
 
 
 def standardise(cells: Cells, weights: Floats, alpha: float) -> Standardised:
@@ -245,7 +246,7 @@ def _vacuous(
     cells: Cells, weights: Floats, minimum_n: float
 ) -> tuple[NDArray[np.bool_], tuple[int, ...]]:
     """Pairs about which nothing is claimed, and the groups because of which."""
-    few = shared_rows(cells.n, weights) < max(minimum_n, 1)
-    np.fill_diagonal(few, False)
+    apart = ~np.eye(len(cells.n), dtype=bool)
+    few = (shared_rows(cells.n, weights) < max(minimum_n, 1)) & apart
     small = tuple(int(i) for i in np.flatnonzero(few.any(axis=1)))
     return few | few.T, small
