@@ -117,7 +117,7 @@ def shares_against_rows(
             _from_rows(level, share, there[level], levels)
             for level, share in _shares(context.data, attribute, params, levels[1]).items()
         ]
-        yield _measured(attribute, rows, comparisons, "Newcombe or as it says", params)
+        yield _measured(attribute, rows, comparisons, "Newcombe, wider where sparse", params)
 
 
 def _levels(context: Context, comparisons: int) -> tuple[float, float]:

@@ -32,7 +32,8 @@ def label_bias(context: Context, params: GroupParams) -> Iterator[Measurement]:
 
     Why it matters:
         A difference in what the model selects can come from the labels or from the model. A model
-        that copies its labels is repaired in the data, one that widens their difference in training.
+        that copies its labels is repaired in the data, one that widens their difference in
+        training.
 
     How to read it:
         No limit is set: whether a difference of base rates is a fault depends on how the labels
