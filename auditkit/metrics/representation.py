@@ -125,25 +125,26 @@ def _levels(context: Context, comparisons: int) -> tuple[float, float]:
 
 
 def _from_exact(group: str, own: _Share, share: float, levels: tuple[float, float]) -> _Compared:
-    intervals = []
-    for alpha in levels:
-        lower = clopper_pearson(*own.lowest, alpha).lower or 0.0
-        upper = clopper_pearson(*own.highest, alpha).upper
-        intervals.append(Interval(lower - share, (1.0 if upper is None else upper) - share))
+    def interval(alpha: float) -> Interval:
+        lower, upper = clopper_pearson(*own.lowest, alpha), clopper_pearson(*own.highest, alpha)
+        assert lower.lower is not None
+        assert upper.upper is not None
+        return Interval(lower.lower - share, upper.upper - share)
+
+    claim, corrected = map(interval, levels)
     region = own.lowest.share - share, own.highest.share - share
-    return _Compared(group, own.rows, own.known.share, share, *intervals, region)
+    return _Compared(group, own.rows, own.known.share, share, claim, corrected, region)
 
 
 def _from_rows(group: str, own: _Share, other: _Share, levels: tuple[float, float]) -> _Compared:
-    intervals = [
-        Interval(
-            difference(*own.lowest, *other.highest, alpha).lower,
-            difference(*own.highest, *other.lowest, alpha).upper,
-        )
-        for alpha in levels
-    ]
+    def interval(alpha: float) -> Interval:
+        upper = difference(*own.highest, *other.lowest, alpha).upper
+        return Interval(difference(*own.lowest, *other.highest, alpha).lower, upper)
+
+    claim, corrected = map(interval, levels)
     region = own.lowest.share - other.highest.share, own.highest.share - other.lowest.share
-    return _Compared(group, own.rows, own.known.share, other.known.share, *intervals, region)
+    shares = own.known.share, other.known.share
+    return _Compared(group, own.rows, *shares, claim, corrected, region)
 
 
 def _measured(
@@ -171,32 +172,33 @@ def _measured(
     largest = combine_max([Comparison(r.share - r.reference, r.claim, r.corrected) for r in rows])
     assert largest.widest is not None
     widest = rows[largest.widest]
-    said = [
-        f"Largest for {widest.group}: {widest.share:.1%} of these rows, {widest.reference:.1%} of "
-        "the reference."
-    ]
-    region = None
-    if attribute.missing:
-        if params.unknown == "bounded":
-            region = _region(rows)
-            said.append(
-                f"{attribute.missing:,} rows of unknown {attribute.name}: depending on their "
-                f"groups, the difference is between {region.lower:.4g} and {region.upper:.4g}."
-            )
-        else:
-            said.append(
-                f"{attribute.missing:,} rows of unknown {attribute.name} are left out, as if they "
-                "were missing at random."
-            )
+    bounded = attribute.missing > 0 and params.unknown == "bounded"
+    region = _region(rows) if bounded else None
     return Measurement(
         name="share_difference",
         value=largest.value,
         n=n,
         bounds=Bounds(largest.claim, largest.corrected, method, comparisons),
         slice=attribute.name,
-        note=" ".join(said),
+        note=_note(widest, attribute, region),
         evidence=(table,),
         region=region,
+    )
+
+
+def _note(widest: _Compared, attribute: Attribute, region: Interval | None) -> str:
+    said = (
+        f"Largest for {widest.group}: {widest.share:.1%} of these rows, {widest.reference:.1%} of "
+        "the reference."
+    )
+    if not attribute.missing:
+        return said
+    said += f" {attribute.missing:,} rows of unknown {attribute.name}"
+    if region is None:
+        return said + " are left out, as if they were missing at random."
+    return said + (
+        f": depending on their groups, the difference is between {region.lower:.4g} and "
+        f"{region.upper:.4g}."
     )
 
 

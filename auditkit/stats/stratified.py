@@ -85,39 +85,63 @@ def mantel_haenszel_weights(sizes: NDArray[np.int64]) -> Floats:
 def standardise(cells: Cells, weights: Floats, alpha: float) -> Standardised:
     """Every group's standardised rates with what an interval of them needs.
 
-    The variance of a rate is that of its strata, each taken at a rate that leans a little on the
-    whole group's, so that strata of one or two rows have one, and made unbiased for that. It
-    becomes the size of a simple sample with that variance (Korn & Graubard 1998).
+    Args:
+        cells: The counts.
+        weights: Shape (groups, groups, strata), from `mantel_haenszel_weights`.
+        alpha: One-sided error of the ends of each rate.
     """
-    n = np.maximum(cells.n, 1e-300)[:, None, :]
-    within = np.where(cells.n > 0, cells.k / np.maximum(cells.n, 1e-300), 0.0)[:, None, :]
-    shared = weights.sum(axis=2) > 0
-    rates = (weights * within).sum(axis=2)
-    total = np.where(weights > 0, n, 0.0).sum(axis=2, keepdims=True)
-    lean = np.where(cells.n[:, None, :] > 0, n / (n + _PRIOR), 0.0)
-    shrunk = lean * within + (1 - lean) * rates[..., None]
-    whole = np.maximum(total, 1e-300)
-    unbiased = 1 - lean**2 * np.maximum(1 / n - 1 / whole, 0.0)
-    squares = weights**2
-    variance = (squares * shrunk * (1 - shrunk) / unbiased / n).sum(axis=2)
-    effect = np.ones(rates.shape)
+    clustered = None
     if cells.covariance is not None:
-        clustered = np.stack(
-            [
-                np.einsum("js,st,jt->j", w, c, w)
-                for w, c in zip(weights, cells.covariance, strict=True)
-            ]
-        )
+        of_groups = zip(weights, cells.covariance, strict=True)
+        clustered = np.stack([np.einsum("js,st,jt->j", w, c, w) for w, c in of_groups])
+    return standardised_rates(cells.k[:, None], cells.n[:, None], weights, alpha, clustered)
+
+
+def standardised_rates(
+    k: Floats, n: Floats, weights: Floats, alpha: float, clustered: Floats | None = None
+) -> Standardised:
+    """Rates over strata by weights; all (..., strata), which broadcast.
+
+    The variance of a rate is that of its strata, each taken at a rate that leans a little on the
+    whole group's, so that strata of one or two rows have one, and made unbiased for that; or the
+    `clustered` one (...) where it is larger. It becomes the size of a simple sample with that
+    variance (Korn & Graubard 1998).
+    """
+    sizes = np.maximum(n, 1e-300)
+    within, shared = k / sizes, weights.sum(axis=-1) > 0
+    rates = (weights * within).sum(axis=-1)
+    whole = np.maximum(np.where(weights > 0, n, 0.0).sum(axis=-1, keepdims=True), 1e-300)
+    lean = sizes / (sizes + _PRIOR)
+    shrunk = lean * within + (1 - lean) * rates[..., None]
+    unbiased = 1 - lean**2 * np.maximum(1 / sizes - 1 / whole, 0.0)
+    squares = weights**2
+    variance = (squares * shrunk * (1 - shrunk) / unbiased / sizes).sum(axis=-1)
+    effect = np.ones(rates.shape)
+    if clustered is not None:
         np.divide(clustered, variance, out=effect, where=variance > 0)
         effect = np.maximum(effect, 1.0)
-    even = np.divide(1.0, (squares / n).sum(axis=2), out=np.zeros(rates.shape), where=shared)
+    even = np.divide(1.0, (squares / sizes).sum(axis=-1), out=np.zeros(rates.shape), where=shared)
     spread = rates * (1 - rates)
     usable = (spread > 0) & (variance > 0)
-    sizes = np.divide(spread, variance * effect, out=even / effect, where=usable)
-    lower, upper = wilson_bounds(cells.k, cells.n, alpha)
-    below = np.sqrt(effect * (squares * (within - lower[:, None, :]) ** 2).sum(axis=2))
-    above = np.sqrt(effect * (squares * (upper[:, None, :] - within) ** 2).sum(axis=2))
-    return Standardised(np.where(shared, rates, np.nan), sizes, below, above)
+    size = np.divide(spread, variance * effect, out=even / effect, where=usable)
+    lower, upper = wilson_bounds(k, n, alpha)
+    below = np.sqrt(effect * (squares * (within - lower) ** 2).sum(axis=-1))
+    above = np.sqrt(effect * (squares * (upper - within) ** 2).sum(axis=-1))
+    return Standardised(np.where(shared, rates, np.nan), size, below, above)
+
+
+def standardised_upper(first: Standardised, second: Standardised, alpha: float) -> Floats:
+    """Upper ends of first - second, two independent standardised rates; 1 where there is none.
+
+    The wider of two intervals: `difference` of the two rates with their sizes, and the combination
+    of Wilson's intervals of all strata (method of variance estimates recovery, Zou & Donner 2008;
+    Yan & Su 2010). The first holds with many small strata, the second where a
+    stratum has few hits or misses.
+    """
+    newcombe = difference_bounds(*_counts(first), *_counts(second), alpha)[1]
+    combined = first.rates - second.rates + np.hypot(first.above, second.below)
+    ends = np.maximum(newcombe, np.minimum(combined, 1.0))
+    return np.where(np.isnan(combined), 1.0, ends)
 
 
 def stratified_difference_bounds(
@@ -127,12 +151,7 @@ def stratified_difference_bounds(
     minimum_n: float,
     extremes: StratifiedExtremes | None = None,
 ) -> GroupBounds:
-    """Bounds of the largest stratified difference between two groups.
-
-    Each signed pair has the wider of two intervals: `difference` of the two standardised rates,
-    and the combination of Wilson's intervals of all strata (method of variance estimates recovery,
-    Zou & Donner 2008; as stratified Newcombe, Yan & Su 2010). The first holds with many small
-    strata, the second where a stratum has few hits or misses.
+    """Bounds of the largest stratified difference between two groups, by `standardised_upper`.
 
     Args:
         cells: The known rows.
@@ -144,10 +163,7 @@ def stratified_difference_bounds(
 
     def upper(alpha: float) -> Floats:
         high, low = _sides(cells, weights, alpha, extremes)
-        counts = _counts(high, low)
-        mover = high.rates - low.rates.T + np.hypot(high.above, low.below.T)
-        ends = np.maximum(difference_bounds(*counts, alpha)[1], np.minimum(mover, 1.0))
-        return np.where(np.isnan(high.rates), 1.0, ends)
+        return standardised_upper(high, _second(low), alpha)
 
     claim, corrected = (Ends(-u.T, u) for u in map(upper, levels))
     known = standardise(cells, weights, levels[0])
@@ -179,13 +195,13 @@ def stratified_ratio_bounds(
 
     def lower(alpha: float) -> Floats:
         high, low = _sides(cells, weights, alpha, extremes)
-        counts = _counts(low, high)
+        first, second = low, _second(high)
         hybrid = hybrid_ratio_lower(
-            (low.rates, np.maximum(low.rates - low.below, 0.0)),
-            (high.rates.T, np.minimum(high.rates + high.above, 1.0).T),
+            (first.rates, np.maximum(first.rates - first.below, 0.0)),
+            (second.rates, np.minimum(second.rates + second.above, 1.0)),
         )
-        ends = np.minimum(ratio_lower_bounds(*counts, alpha), np.nan_to_num(hybrid))
-        return np.where(np.isnan(low.rates), 0.0, ends)
+        koopman = ratio_lower_bounds(*_counts(first), *_counts(second), alpha)
+        return np.where(np.isnan(first.rates), 0.0, np.minimum(koopman, np.nan_to_num(hybrid)))
 
     claim, corrected = (Ends(e, reciprocal(e.T)) for e in map(lower, levels))
     known = standardise(cells, weights, levels[0])
@@ -222,10 +238,13 @@ def _sides(
     )
 
 
-def _counts(first: Standardised, second: Standardised) -> tuple[Floats, Floats, Floats, Floats]:
-    rate1, rate2 = np.nan_to_num(first.rates), np.nan_to_num(second.rates.T)
-    size1, size2 = first.sizes, second.sizes.T
-    return np.minimum(rate1, 1.0) * size1, size1, np.minimum(rate2, 1.0) * size2, size2
+def _second(rates: Standardised) -> Standardised:
+    """At [i, j] the rate of group j for its comparison with group i."""
+    return Standardised(*(part.T for part in rates))
+
+
+def _counts(rates: Standardised) -> tuple[Floats, Floats]:
+    return np.minimum(np.nan_to_num(rates.rates), 1.0) * rates.sizes, rates.sizes
 
 
 def _rates(weights: Floats, extremes: StratifiedExtremes) -> tuple[Floats, Floats]:
