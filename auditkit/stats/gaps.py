@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auditkit.finding import Interval
-from auditkit.stats.differences import SMALL, difference_bounds
+from auditkit.stats.differences import SMALL, difference_bounds, difference_upper_bounds
 from auditkit.stats.intervals import SPARSE, Floats, checked_counts
 from auditkit.stats.ratios import ratio_lower_bounds, reciprocal
 
@@ -231,7 +231,7 @@ def _difference_ends(known: Counts, extremes: Extremes | None, alpha: float) -> 
         first, second = np.nonzero(~np.eye(groups, dtype=bool))
         (high_k, high_n), (low_k, low_n) = extremes
         counts = high_k[first], high_n[first], low_k[second], low_n[second]
-        upper[first, second] = difference_bounds(*counts, alpha)[1]
+        upper[first, second] = difference_upper_bounds(*counts, alpha)
     return Ends(-upper.T, upper)
 
 

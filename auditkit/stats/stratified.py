@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.stats.differences import difference_bounds
+from auditkit.stats.differences import difference_upper_bounds
 from auditkit.stats.gaps import (
     Ends,
     GroupBounds,
@@ -138,7 +138,7 @@ def standardised_upper(first: Standardised, second: Standardised, alpha: float) 
     Yan & Su 2010). The first holds with many small strata, the second where a
     stratum has few hits or misses.
     """
-    newcombe = difference_bounds(*_counts(first), *_counts(second), alpha)[1]
+    newcombe = difference_upper_bounds(*_counts(first), *_counts(second), alpha)
     combined = first.rates - second.rates + np.hypot(first.above, second.below)
     ends = np.maximum(newcombe, np.minimum(combined, 1.0))
     return np.where(np.isnan(combined), 1.0, ends)
