@@ -29,7 +29,8 @@ from auditkit.metrics.disparity import (
 )
 from auditkit.metrics.rates import GroupRates, Rate, fairlearn_ratio
 from auditkit.stats.gaps import ordered_pairs
-from auditkit.stats.ratios import at_least_four_fifths, fisher_exact, one_person_flip, ratio
+from auditkit.stats.intervals import Floats
+from auditkit.stats.ratios import at_least_four_fifths, fisher_exact, one_person_flip, ratio_bounds
 
 FOUR_FIFTHS = Fraction(4, 5)
 
@@ -133,7 +134,11 @@ def impact_table(rate: Rate, table: GroupRates, context: Context) -> Table:
     """
     shares = [-1.0 if v is None else v for v in table.values]
     top = int(np.argmax(shares)) if shares else 0
-    rows = [_impact_row(table, i, top, context.confidence.claim_alpha) for i in range(len(shares))]
+    k, n = table.effective_hits, table.effective_sizes
+    rows = []
+    if shares:
+        ends = ratio_bounds(k, n, k[top], n[top], context.confidence.claim_alpha)
+        rows = [_impact_row(table, i, top, ends) for i in range(len(shares))]
     return Table(
         title=f"Impact ratios: {rate.name}",
         columns=(
@@ -144,22 +149,21 @@ def impact_table(rate: Rate, table: GroupRates, context: Context) -> Table:
     )  # fmt: skip
 
 
-def _impact_row(table: GroupRates, i: int, top: int, alpha: float) -> tuple[Cell, ...]:
+def _impact_row(
+    table: GroupRates, i: int, top: int, ends: tuple[Floats, Floats]
+) -> tuple[Cell, ...]:
     k, n = int(table.hits[i]), int(table.sizes[i])
     top_k, top_n = int(table.hits[top]), int(table.sizes[top])
     start: tuple[Cell, ...] = (table.levels[i], k, n, k / n if n else None)
     if n == 0 or top_k == 0:
         return (*start, None, None, None, None, None, None)
-    own = (float(table.effective_hits[i]), float(table.effective_sizes[i]))
-    highest = (float(table.effective_hits[top]), float(table.effective_sizes[top]))
-    interval = ratio(*own, *highest, alpha)
     if i == top:
         return (*start, 1.0, None, None, "highest", None, None)
     return (
         *start,
         k * top_n / (n * top_k),
-        interval.lower,
-        interval.upper,
+        float(ends[0][i]),
+        float(ends[1][i]) if np.isfinite(ends[1][i]) else None,
         "met" if at_least_four_fifths(k, n, top_k, top_n, FOUR_FIFTHS) else "not met",
         "yes" if one_person_flip(k, n, top_k, top_n, FOUR_FIFTHS) else "no",
         fisher_exact(k, n, top_k, top_n),
