@@ -126,6 +126,9 @@ class DataConfig(Section):
     task, and every class in turn for more classes."""
     sensitive: list[Name] = Field(default_factory=list)
     """Columns with sensitive attributes; they are read, never given to the model."""
+    factors: list[Name] = Field(default_factory=list)
+    """Columns within whose values a check may compare groups (`given = "seniority"`); they are
+    read, never given to the model."""
     split: Name | None = None
     """Column with the name of each row's split."""
     evaluate: Name = "test"
@@ -138,7 +141,7 @@ class DataConfig(Section):
     id: Name | None = None
     """Column with a unique row id."""
     missing: list[str] = Field(default_factory=lambda: [""])
-    """Values that mean "not known" in the label, sensitive and cluster columns."""
+    """Values that mean "not known" in the label, sensitive, factor and cluster columns."""
     allow_below_chance: bool = False
     """Audit a model that is worse than guessing, which else is taken for a swapped label map."""
 
@@ -154,6 +157,13 @@ class DataConfig(Section):
             raise ValueError("a hub data set needs revision, the commit hash to pin it to")
         if len(set(self.sensitive)) != len(self.sensitive):
             raise ValueError("sensitive names a column twice")
+        if len(set(self.factors)) != len(self.factors):
+            raise ValueError("factors names a column twice")
+        if both := set(self.factors) & set(self.sensitive):
+            raise ValueError(
+                f"{min(both)!r} is in sensitive and in factors; a check can compare groups given a "
+                "sensitive attribute, too"
+            )
         return self
 
 

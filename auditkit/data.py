@@ -28,11 +28,15 @@ class Attribute:
         name: Column name, or names joined by " × " for an intersection.
         levels: Names of the groups, sorted.
         codes: Shape (n,): index into `levels`, or `MISSING`.
+        parts: The attributes an intersection is of; empty for a single attribute.
+        part_codes: Shape (len(levels), len(parts)): index of each level in the parts' levels.
     """
 
     name: str
     levels: tuple[str, ...]
     codes: NDArray[np.int64]
+    parts: tuple[Attribute, ...] = ()
+    part_codes: NDArray[np.int64] | None = None
 
     @classmethod
     def from_values(cls, name: str, values: Sequence[str | None]) -> Attribute:
@@ -62,7 +66,26 @@ class Attribute:
             for p in present
         )
         codes = np.where(known, np.searchsorted(present, pairs), MISSING).astype(np.int64)
-        return Attribute(f"{self.name} × {other.name}", levels, codes)
+        part_codes = np.stack(np.divmod(present, max(len(other.levels), 1)), axis=1)
+        return Attribute(
+            f"{self.name} × {other.name}", levels, codes, (self, other), part_codes.astype(np.int64)
+        )
+
+    def could_be(self, level: int) -> NDArray[np.bool_]:
+        """Rows of unknown group that may be of this one, shape (n,).
+
+        A row of an intersection of which one part is known may be of the groups with that part.
+        """
+        possible: NDArray[np.bool_] = self.codes == MISSING
+        if self.part_codes is not None:
+            for part, code in zip(self.parts, self.part_codes[level].tolist(), strict=True):
+                possible = possible & ((part.codes == code) | part.could_be(code))
+        return possible
+
+    def rows(self, index: NDArray[Any]) -> Attribute:
+        """The attribute of some rows. Levels that no longer occur stay."""
+        parts = tuple(part.rows(index) for part in self.parts)
+        return replace(self, codes=self.codes[index], parts=parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +100,7 @@ class AuditData:
         positive: Index of the class that counts as the favourable or detected one; None when
             every class is looked at in turn (one versus rest).
         groups: Sensitive attributes by name.
+        factors: Other columns within whose values groups may be compared (seniority), by name.
         splits: Row numbers of each named split.
         clusters: Shape (n,): rows with one number belong together (one person, one document);
             None when every row is independent.
@@ -89,6 +113,7 @@ class AuditData:
     groups: Mapping[str, Attribute] = field(default_factory=dict)
     splits: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     clusters: NDArray[np.int64] | None = None
+    factors: Mapping[str, Attribute] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -99,9 +124,10 @@ class AuditData:
             self,
             inputs=tuple(self.inputs[i] for i in index),
             labels=None if self.labels is None else self.labels[index],
-            groups={n: replace(a, codes=a.codes[index]) for n, a in self.groups.items()},
+            groups={name: one.rows(index) for name, one in self.groups.items()},
             splits={},
             clusters=None if self.clusters is None else self.clusters[index],
+            factors={name: one.rows(index) for name, one in self.factors.items()},
         )
 
     def viewed_classes(self) -> tuple[int, ...]:
@@ -122,7 +148,7 @@ class AuditData:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over inputs, labels, class names, groups, splits and clusters, in row order."""
+        """SHA-256 over inputs, labels, classes, groups, splits, clusters, factors, in row order."""
         hasher = hashlib.sha256()
 
         def add(part: object) -> None:
@@ -139,4 +165,8 @@ class AuditData:
         for name in sorted(self.splits):
             add(name)
             add(self.splits[name])
+        for name in sorted(self.factors):
+            add(("factor", name))
+            add(self.factors[name].levels)
+            add(self.factors[name].codes)
         return hasher.hexdigest()

@@ -174,6 +174,9 @@ class Measurement:
     least_n: int | None = None
     """Rows like these below which a group is too small for a verdict; None when none is."""
     evidence: tuple[Evidence, ...] = ()
+    region: Interval | None = None
+    """What the number may be, depending on facts the data lack (of which group some rows are); the
+    bounds hold for all of it. None when it depends on nothing of the kind."""
     units: dict[str, float] = field(default_factory=dict)
     """The values the number is the mean of, by the id of their example, where a check gives them.
     Two runs on the same examples can then be compared pairwise."""

@@ -59,13 +59,13 @@ def judge(measurement: Measurement, limit: float | None, direction: Direction) -
     }[outcome]
     side = "at most" if direction == "max" else "at least"
     message = f"{_shown(measurement, interval)} {relation} the limit ({side} {number(limit)})"
-    needed = (
-        _needed_n(measurement, limit, interval, direction)
-        if outcome is Outcome.INCONCLUSIVE
-        else None
-    )
-    if needed:
-        message += f"; about {needed:,} rows like these would decide"
+    needed = None
+    if outcome is Outcome.INCONCLUSIVE:
+        needed = _needed_n(measurement, limit, interval, direction)
+        if needed:
+            message += f"; about {needed:,} rows like these would decide"
+        elif _settled(measurement, limit, direction) is None:
+            message += "; more rows would not decide while so many are of unknown group"
     return Verdict(outcome, message, interval, needed)
 
 
@@ -102,13 +102,31 @@ def _needed_n(
     """The bound that would have decided, drawn in by more rows until it reaches the limit."""
     from auditkit.stats.power import needed_n_from_interval
 
-    assert measurement.value is not None
-    within = measurement.value <= limit if direction == "max" else measurement.value >= limit
+    value = _settled(measurement, limit, direction)
+    if value is None:
+        return None
+    within = value <= limit if direction == "max" else value >= limit
     bound = interval.upper if within == (direction == "max") else interval.lower
     if bound is None:
         return None
-    needed = needed_n_from_interval(measurement.n, measurement.value, bound, limit)
+    needed = needed_n_from_interval(measurement.n, value, bound, limit)
     return None if needed is None else max(needed, measurement.least_n or 0)
+
+
+def _settled(measurement: Measurement, limit: float, direction: Direction) -> float | None:
+    """The value that any number of rows would leave to be judged: the end of the region nearest
+    to the limit. None when the limit lies inside the region, where no number of rows decides."""
+    region = measurement.region
+    if region is None or region.lower is None or region.upper is None:
+        return measurement.value
+    allowed, forbidden = (
+        (region.upper, region.lower) if direction == "max" else (region.lower, region.upper)
+    )
+    if allowed <= limit if direction == "max" else allowed >= limit:
+        return allowed
+    if forbidden > limit if direction == "max" else forbidden < limit:
+        return forbidden
+    return None
 
 
 def _shown(measurement: Measurement, interval: Interval | None) -> str:

@@ -135,18 +135,21 @@ def _check_columns(config: AuditConfig, table: SourceTable) -> None:
             f"column {data.label!r} is named as the label and as the prediction.",
             "A prediction compared with itself is always right.",
         )
-    named = [data.text, data.label, data.split, data.cluster, data.id, *data.sensitive]
+    named = [data.text, data.label, data.split, data.cluster, data.id]
+    named += [*data.sensitive, *data.factors]
     for column in [*named, model.label_column, *(model.score_columns or ())]:
         if column is not None:
             table.column(column)
-    for column in data.sensitive:
-        if column in {data.text, data.label, model.label_column}:
-            roles = {data.text: "text", data.label: "label", model.label_column: "prediction"}
-            role = roles[column]
-            raise ConfigError(
-                f"data.sensitive names {column!r}, which is the {role} column.",
-                "A sensitive attribute says who a row is about.",
-            )
+    roles = {data.text: "text", data.label: "label", model.label_column: "prediction"}
+    for key, columns, meaning in (
+        ("sensitive", data.sensitive, "A sensitive attribute says who a row is about."),
+        ("factors", data.factors, "A factor is what is known of a row besides text and label."),
+    ):
+        for column in columns:
+            if column in roles:
+                raise ConfigError(
+                    f"data.{key} names {column!r}, which is the {roles[column]} column.", meaning
+                )
 
 
 def _frame(config: AuditConfig, table: SourceTable, notes: _Notes) -> AuditData:
@@ -155,9 +158,10 @@ def _frame(config: AuditConfig, table: SourceTable, notes: _Notes) -> AuditData:
     if data.id is not None:
         check_ids(table, data.id)
     splits = read_splits(table, data)
-    groups: dict[str, Attribute] = {}
-    for name in data.sensitive:
-        groups[name], warnings = read_groups(table, name, data.missing)
+    read: dict[str, Attribute] = {}
+    for name in (*data.sensitive, *data.factors):
+        factor = name in data.factors
+        read[name], warnings = read_groups(table, name, data.missing, factor=factor)
         notes.warnings.extend(warnings)
     clusters = None
     if data.cluster is not None:
@@ -172,9 +176,10 @@ def _frame(config: AuditConfig, table: SourceTable, notes: _Notes) -> AuditData:
         inputs=inputs,
         labels=None,
         class_names=(),
-        groups=groups,
+        groups={name: read[name] for name in data.sensitive},
         splits=splits.rows,
         clusters=clusters,
+        factors={name: read[name] for name in data.factors},
     )
 
 
@@ -196,6 +201,7 @@ def _with_labels(
         groups=frame.groups,
         splits=frame.splits,
         clusters=frame.clusters,
+        factors=frame.factors,
     )
 
 

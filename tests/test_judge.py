@@ -86,3 +86,18 @@ def test_not_a_number_cannot_be_a_measurement_or_a_bound():
         Interval(0.0, float("inf"))
     with pytest.raises(ValueError, match="upside down"):
         Interval(1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        ((0.02, 0.08), "about 128,000 rows like these would decide"),
+        ((0.02, 0.3), "more rows would not decide"),
+        ((0.2, 0.3), "about 2,000 rows like these would decide"),
+    ],
+)
+def test_no_number_of_rows_decides_a_limit_inside_the_region(region, said):
+    bounds = Bounds(Interval(0.0, 0.4), Interval(0.0, 0.5), "method")
+    verdict = judge(Measurement("gap", 0.05, 500, bounds, region=Interval(*region)), 0.1, "max")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert said in verdict.message

@@ -140,6 +140,26 @@ def test_a_single_group_is_warned_about() -> None:
 PREDICTED = "id,y,p,g,split,doc\n1,no,no,a,train,d1\n2,yes,yes,b,test,d1\n3,no,yes,,test,d2\n"
 
 
+def test_factors_are_read_beside_the_groups(prepared) -> None:
+    found = prepared("y,p,g,f\nno,no,a,junior\nyes,yes,b,\n", sensitive=["g"], factors=["f"])
+    assert set(found.audited.groups) == {"g"}
+    assert found.audited.factors["f"].codes.tolist() == [0, -1]
+    assert found.warnings[0].endswith("1 of 2 rows; comparisons within it leave them out.")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"factors": ["y"]}, "data.factors names 'y', which is the label column"),
+        ({"factors": ["h"]}, "'h'"),
+        ({"sensitive": ["g"], "factors": ["g"]}, "'g' is in sensitive and in factors"),
+        ({"factors": ["f", "f"]}, "factors names a column twice"),
+    ],
+)
+def test_factors_that_cannot_be_meant_are_refused(prepared, data, message) -> None:
+    assert message in complaint(prepared, "y,p,g,f\nno,no,a,x\nyes,yes,b,x\n", **data)
+
+
 def test_the_audited_split_and_its_assumptions_are_prepared(prepared) -> None:
     found = prepared(PREDICTED, id="id", sensitive=["g"], split="split", cluster="doc")
     assert (len(found.data), len(found.audited)) == (3, 2)
@@ -153,7 +173,8 @@ def test_the_audited_split_and_its_assumptions_are_prepared(prepared) -> None:
     )
     assert "'test' is audited; the splits have test 2, train 1 rows." in found.assumptions["split"]
     assert found.warnings == (
-        "'g' is missing in 1 of 3 rows; they take part in no comparison by it.",
+        "'g' is missing in 1 of 3 rows; gaps and ratios of rates are bounded for whatever group "
+        "of it they are of, other checks leave them out.",
     )
 
 

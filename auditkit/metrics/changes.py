@@ -18,11 +18,13 @@ from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.finding import Interval
 from auditkit.metrics import score_changes
 from auditkit.metrics.calibration import brier_scores, reliability
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.disparity import GroupParams, chosen_attributes, chosen_factor
 from auditkit.metrics.group_pairs import Groups
 from auditkit.metrics.identity_auc import FEWEST, identity_aucs
 from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
 from auditkit.metrics.slices import SliceParams, find_slices
+from auditkit.metrics.strata import stratum_cells
+from auditkit.metrics.thresholds import score_bins
 from auditkit.model import Predictions
 from auditkit.stats.auc import auc_components
 from auditkit.stats.changes import (
@@ -41,6 +43,8 @@ Quantities = Callable[[Floats], Floats]
 largest is the measurement; NaN where one is undefined."""
 
 ROUNDING = 1e-9
+MOST_CELLS = 1_000_000
+"""Cells of groups, truth and both answers from which on nothing is compared."""
 MOST_QUANTITIES = 2_000
 """Pairs of groups times rates from which on nothing is compared: all pairs of them would be."""
 
@@ -92,13 +96,45 @@ def recompute(
 def _rate_gap(
     rates: tuple[str, ...], which: Which, twice: Twice, alpha: float, rng: np.random.Generator
 ) -> Recomputed | None:
-    classes = twice.data.viewed_classes()
+    kinds = [(rate, index) for rate in rates for index in twice.data.viewed_classes()]
 
     def gaps(matrices: Floats) -> Floats:
-        found = [_rate(rate, index, matrices) for rate in rates for index in classes]
-        return _ordered_gaps(np.stack(found, axis=1))
+        parts = [_parts(rate, index, matrices) for rate, index in kinds]
+        return np.concatenate([_signed_gaps(hits, sizes) for hits, sizes in parts], axis=1)
 
-    return _by_group(which, twice, gaps, alpha, rng)
+    return _by_stratum(which, twice, gaps, alpha, rng)
+
+
+def _threshold_gap(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    """Gaps of error rates at several thresholds: an answer is where the scores lie among them."""
+    data, thresholds = twice.data, sorted(which.params["thresholds"])
+    assert twice.before.probabilities is not None
+    assert twice.after.probabilities is not None
+    classes = data.viewed_classes()
+    scores = np.concatenate([twice.before.probabilities, twice.after.probabilities])
+    patterns, number = np.unique(
+        score_bins(scores, classes, thresholds), axis=0, return_inverse=True
+    )
+    number = number.reshape(2, -1).astype(np.int64)
+    reached = [
+        (index, patterns[:, place] > cut)
+        for place, index in enumerate(classes)
+        for cut in range(len(thresholds))
+    ]
+
+    def gaps(tables: Floats) -> Floats:
+        found = []
+        for index, flagged in reached:
+            positives = tables[..., index, :]
+            negatives = tables.sum(axis=-2) - positives
+            for rows, errors in ((negatives, flagged), (positives, ~flagged)):
+                found.append(_signed_gaps(rows[..., errors].sum(axis=-1), rows.sum(axis=-1)))
+        return np.concatenate(found, axis=1)
+
+    answered = _Answered(number[0], number[1], len(patterns))
+    return _by_stratum(which, twice, gaps, alpha, rng, answered)
 
 
 def _impact_ratio(
@@ -107,18 +143,23 @@ def _impact_ratio(
     classes = twice.data.viewed_classes()
 
     def ratios(matrices: Floats) -> Floats:
-        rates = np.stack([_rate("selection", index, matrices) for index in classes], axis=1)
-        top, bottom = rates[..., :, None], rates[..., None, :]
-        quotient = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
-        np.divide(top, bottom, out=quotient, where=bottom > 0)
-        return -_off_diagonal(quotient)
+        found = []
+        for index in classes:
+            top = _standardised(*_parts("selection", index, matrices))
+            bottom = np.swapaxes(top, -1, -2)
+            quotient = np.full(top.shape, np.nan)
+            np.divide(top, bottom, out=quotient, where=bottom > 0)
+            found.append(_off_diagonal(quotient))
+        return -np.concatenate(found, axis=1)
 
-    return _smallest(_by_group(which, twice, ratios, alpha, rng))
+    return _smallest(_by_stratum(which, twice, ratios, alpha, rng))
 
 
 def _group_gap(
     which: Which, twice: Twice, alpha: float, rng: np.random.Generator
 ) -> Recomputed | None:
+    if which.params["metric"] == "accuracy":
+        return _by_stratum(which, twice, lambda m: _signed_gaps(*_right(m)), alpha, rng)
     value = partial(_metric_values, which, twice)
     return _by_group(which, twice, lambda m: _ordered_gaps(value(m)[:, None, :]), alpha, rng)
 
@@ -164,14 +205,52 @@ def _by_group(
     return None if attribute is None else _of_tables(attribute, twice, quantities, alpha, rng)
 
 
-def _attribute(which: Which, data: AuditData) -> Attribute | None:
-    params = GroupParams(
+def _by_stratum(
+    which: Which,
+    twice: Twice,
+    quantities: Quantities,
+    alpha: float,
+    rng: np.random.Generator,
+    answered: _Answered | None = None,
+) -> Recomputed | None:
+    """As `_by_group`, of matrices (b, groups, strata, classes, classes); one stratum if none."""
+    attribute = _attribute(which, twice.data)
+    if attribute is None:
+        return None
+    factor = chosen_factor(twice.data, _params(which))
+    if factor is None:
+        whole = lambda m: quantities(m[:, :, None])  # noqa: E731
+        return _of_tables(attribute, twice, whole, alpha, rng, answered)
+    shape = (len(attribute.levels), len(factor.levels))
+
+    def within(matrices: Floats) -> Floats:
+        return quantities(matrices.reshape(len(matrices), *shape, *matrices.shape[-2:]))
+
+    return _of_tables(stratum_cells(attribute, factor), twice, within, alpha, rng, answered)
+
+
+def _params(which: Which) -> GroupParams:
+    return GroupParams(
         attributes=tuple(which.params["attributes"]),
         intersections=which.params["intersections"],
         minimum_group_size=which.params["minimum_group_size"],
+        given=which.params.get("given", ""),
     )
+
+
+def _attribute(which: Which, data: AuditData) -> Attribute | None:
+    params = _params(which)
     named = {attribute.name: attribute for attribute in chosen_attributes(data, params)}
     return named.get(which.slice)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answered:
+    """What both models answer, as numbers below `kinds`."""
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    kinds: int
 
 
 def _of_tables(
@@ -180,17 +259,20 @@ def _of_tables(
     quantities: Quantities,
     alpha: float,
     rng: np.random.Generator,
+    answered: _Answered | None = None,
 ) -> Recomputed | None:
-    """The largest of quantities of the confusion matrices by group, for both models."""
+    """The largest of quantities of the tables of truth and answer by group, for both models."""
     data, k, groups = twice.data, len(twice.data.class_names), len(attribute.levels)
+    answered = answered or _Answered(twice.before.labels, twice.after.labels, k)
+    shape = (groups, k, answered.kinds, answered.kinds)
+    if np.prod(shape) > MOST_CELLS:
+        return None
     known = np.flatnonzero(attribute.codes != MISSING)
     labels = np.zeros(len(data), dtype=np.int64) if data.labels is None else data.labels
     cells = np.ravel_multi_index(
-        (attribute.codes[known], labels[known], twice.before.labels[known],
-         twice.after.labels[known]),
-        (groups, k, k, k),
-    )  # fmt: skip
-    shape = (groups, k, k, k)
+        (attribute.codes[known], labels[known], answered.before[known], answered.after[known]),
+        shape,
+    )
     table = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(np.int64)
 
     def both(tables: Floats) -> Floats:
@@ -228,20 +310,48 @@ def _smallest(found: Recomputed | None) -> Recomputed | None:
     return Recomputed(-found.before, -found.after, mirrored(found.interval), found.method)
 
 
-def _rate(rate: str, index: int, matrices: Floats) -> Floats:
-    """A rate of one class against the rest, by group, from matrices (b, groups, truth, answer)."""
+def _parts(rate: str, index: int, matrices: Floats) -> tuple[Floats, Floats]:
+    """Hits and rows of a rate of one class against the rest, from matrices (..., truth, answer)."""
     total = matrices.sum(axis=(-2, -1))
     hit, truth = matrices[..., index, index], matrices[..., index, :].sum(axis=-1)
     chosen = matrices[..., :, index].sum(axis=-1)
-    top, bottom = {
+    return {
         "selection": (chosen, total),
         "recall": (hit, truth),
+        "miss": (truth - hit, truth),
         "false-alarm": (chosen - hit, total - truth),
         "precision": (hit, chosen),
     }[rate]
-    shares = np.full(top.shape, np.nan)
-    np.divide(top, bottom, out=shares, where=bottom > 0)
-    return shares
+
+
+def _right(matrices: Floats) -> tuple[Floats, Floats]:
+    return np.trace(matrices, axis1=-2, axis2=-1), matrices.sum(axis=(-2, -1))
+
+
+def _standardised(hits: Floats, sizes: Floats) -> Floats:
+    """Rate of group i over the strata it shares with group j: (b, g, s) to (b, g, g).
+
+    With one stratum that is its rate. NaN without a shared stratum.
+    """
+    rates = np.full(hits.shape, np.nan)
+    np.divide(hits, sizes, out=rates, where=sizes > 0)
+    if hits.shape[-1] == 1:
+        return np.where(sizes[..., None, :, 0] > 0, rates, np.nan)
+    product = sizes[..., :, None, :] * sizes[..., None, :, :]
+    weights = np.zeros(product.shape)
+    both = sizes[..., :, None, :] + sizes[..., None, :, :]
+    np.divide(product, both, out=weights, where=product > 0)
+    total = weights.sum(axis=-1)
+    sums = (weights * np.nan_to_num(rates)[..., :, None, :]).sum(axis=-1)
+    found = np.full(total.shape, np.nan)
+    np.divide(sums, total, out=found, where=total > 0)
+    return found
+
+
+def _signed_gaps(hits: Floats, sizes: Floats) -> Floats:
+    """Differences within strata of every two groups, both ways: (b, g, s) to (b, g·(g-1))."""
+    rates = _standardised(hits, sizes)
+    return _off_diagonal(rates - np.swapaxes(rates, -1, -2))
 
 
 def _ordered_gaps(rates: Floats) -> Floats:
@@ -420,6 +530,7 @@ KNOWN: Mapping[tuple[str, str], Callable[..., Recomputed | None]] = {
     ("fairness.demographic-parity", "gap"): partial(_rate_gap, ("selection",)),
     ("fairness.equalized-odds", "gap"): partial(_rate_gap, ("recall", "false-alarm")),
     ("fairness.predictive-parity", "gap"): partial(_rate_gap, ("precision",)),
+    ("fairness.error-rate-balance", "gap"): _threshold_gap,
     ("fairness.impact-ratio", "ratio"): _impact_ratio,
     ("fairness.subgroup-auc", "drop"): _auc_drop,
     ("fairness.calibration-gap", "gap"): partial(_of_scores, score_changes.error_gap),

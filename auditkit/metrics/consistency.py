@@ -12,7 +12,7 @@ from auditkit.check import Context
 from auditkit.data import Attribute, AuditData, unit_id
 from auditkit.finding import Bounds, Interval, Measurement
 from auditkit.metrics.calibration import bounded_mean
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.disparity import GroupChoice, chosen_attributes
 from auditkit.metrics.embedding_space import Halves, neighbour_agreement
 from auditkit.metrics.group_calibration import UNKNOWN, WHISKER_ALPHA
 from auditkit.metrics.group_pairs import (
@@ -28,7 +28,7 @@ from auditkit.metrics.group_pairs import (
 
 
 def consistency_measurements(
-    context: Context, params: GroupParams, neighbours: int, most_rows: int
+    context: Context, params: GroupChoice, neighbours: int, most_rows: int
 ) -> Iterator[Measurement]:
     """The consistency of all evaluated rows, and its largest gap between groups per attribute.
 

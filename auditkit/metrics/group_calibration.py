@@ -12,7 +12,7 @@ from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
 from auditkit.finding import Estimates, Interval, Measurement
 from auditkit.metrics.calibration import Reliability, bounded_mean, class_reliability, ece_bounds
-from auditkit.metrics.disparity import WHISKER_LEVEL, GroupParams, chosen_attributes
+from auditkit.metrics.disparity import WHISKER_LEVEL, GroupChoice, chosen_attributes
 from auditkit.metrics.group_pairs import (
     VACUOUS,
     Groups,
@@ -61,7 +61,7 @@ def class_scores(data: AuditData, probabilities: NDArray[np.float64] | None) -> 
 
 
 def calibration_measurements(
-    context: Context, params: GroupParams, bins: int
+    context: Context, params: GroupChoice, bins: int
 ) -> Iterator[Measurement]:
     """Per attribute, the largest gap of calibration errors and the largest gap of mean errors.
 

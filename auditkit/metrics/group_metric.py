@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
 from auditkit.check import Context
 from auditkit.data import Attribute
 from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
@@ -17,7 +15,7 @@ from auditkit.metrics.disparity import (
     missing_rows,
     rate_gaps,
 )
-from auditkit.metrics.rates import accuracy_rate
+from auditkit.metrics.rates import accuracy_rate, place_rows
 from auditkit.metrics.resampled import Answers, Quality, answers, quality_bounds
 from auditkit.stats.gaps import (
     Comparison,
@@ -39,6 +37,8 @@ class _GroupMetric:
     bounds: tuple[Bounds, ...]
     small: tuple[int, ...]
     """Groups of which no claim is made, because they have too few rows."""
+    region: Interval | None = None
+    """What the worst group's metric may be, given what unknown rows leave open."""
 
 
 def group_metric_measurements(
@@ -50,38 +50,75 @@ def group_metric_measurements(
     combined from the groups' own intervals (Zou & Donner 2008).
     """
     rows = answers(context)
+    right = accuracy_rate(rows.labels, rows.predicted)
+    # A row answered rightly raises an accuracy, and one answered wrongly lowers it; what either
+    # does to another metric depends on the rows beside it.
+    bounded = metric == "accuracy" and params.unknown == "bounded"
     attributes = chosen_attributes(context.data, params)
     quality = Quality(metric, context.data.positive if rows.classes == 2 else None)
     comparisons = sum(ordered_pairs(len(attribute.levels)) for attribute in attributes)
     for done, attribute in enumerate(attributes):
-        parts = [
-            rows.rows(np.flatnonzero(attribute.codes == code))
-            for code in range(len(attribute.levels))
-        ]
+        placed = place_rows(right, attribute, bounded=bounded)
+        parts = _Parts(
+            [rows.rows(own) for own in placed.known],
+            None if placed.lowest is None else [rows.rows(own) for own in placed.lowest],
+            None if placed.highest is None else [rows.rows(own) for own in placed.highest],
+        )
         groups = _group_metric(context, attribute, parts, quality, comparisons, params)
         yield _worst(groups, metric, context.confidence.level)
         if metric != "accuracy":
             yield _gap(groups)
         context.advance((done + 1) / len(attributes))
     if metric == "accuracy":
-        yield from rate_gaps(context, [accuracy_rate(rows.labels, rows.predicted)], params)
+        yield from rate_gaps(context, [right], params)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """The rows of each group: known ones, and with the unknown ones that lower or raise it most."""
+
+    known: Sequence[Answers]
+    lowest: Sequence[Answers] | None = None
+    highest: Sequence[Answers] | None = None
+
+    def bounds(self, group: int, quality: Quality, context: Context, comparisons: int) -> Bounds:
+        """Bounds of a group's metric, whatever the unknown rows are."""
+        if not len(self.known[group]):
+            return Bounds(UNKNOWN, UNKNOWN, "none", comparisons)
+        if self.lowest is None or self.highest is None:
+            return quality_bounds(self.known[group], quality, context, comparisons)
+        low = quality_bounds(self.lowest[group], quality, context, comparisons)
+        high = quality_bounds(self.highest[group], quality, context, comparisons)
+        return Bounds(
+            Interval(low.claim.lower, high.claim.upper),
+            Interval(low.corrected.lower, high.corrected.upper),
+            low.method,
+            comparisons,
+        )
+
+    def region(self, quality: Quality) -> Interval | None:
+        """What the metric of the worst group may be for whatever groups unknown rows are of."""
+        if self.lowest is None or self.highest is None:
+            return None
+        ends = [
+            min(float(quality.of(part.matrix)) for part, own in zip(side, self.known, strict=True)
+                if len(own))
+            for side in (self.lowest, self.highest)
+        ]  # fmt: skip
+        return Interval(*ends)
 
 
 def _group_metric(
     context: Context,
     attribute: Attribute,
-    parts: Sequence[Answers],
+    parted: _Parts,
     quality: Quality,
     comparisons: int,
     params: GroupParams,
 ) -> _GroupMetric:
+    parts = parted.known
     small = tuple(i for i, part in enumerate(parts) if part.units < params.minimum_group_size)
-    bounds = [
-        quality_bounds(part, quality, context, comparisons)
-        if len(part)
-        else Bounds(UNKNOWN, UNKNOWN, "none", comparisons)
-        for part in parts
-    ]
+    bounds = [parted.bounds(i, quality, context, comparisons) for i in range(len(parts))]
     for i in small:
         bounds[i] = Bounds(UNKNOWN, bounds[i].corrected, bounds[i].method, comparisons)
     return _GroupMetric(
@@ -90,6 +127,7 @@ def _group_metric(
         values=tuple(float(quality.of(part.matrix)) if len(part) else None for part in parts),
         bounds=tuple(bounds),
         small=small,
+        region=parted.region(quality) if any(len(part) for part in parts) else None,
     )
 
 
@@ -97,6 +135,12 @@ def _worst(groups: _GroupMetric, metric: str, level: float) -> Measurement:
     attribute = groups.attribute
     known = [i for i, value in enumerate(groups.values) if value is not None]
     said = missing_rows(attribute)
+    if groups.region is not None:
+        low, high = groups.region.lower, groups.region.upper
+        said = [
+            f"{attribute.missing:,} rows of unknown {attribute.name}: depending on their groups, "
+            f"these rows' value is between {low:.4g} and {high:.4g}."
+        ]
     if groups.small:
         named = ", ".join(f"{attribute.levels[i]} ({groups.sizes[i]})" for i in groups.small[:5])
         said.insert(0, f"Too few rows for a pass: {named}.")
@@ -116,6 +160,7 @@ def _worst(groups: _GroupMetric, metric: str, level: float) -> Measurement:
         slice=attribute.name,
         note=" ".join([f"Worst group: {attribute.levels[worst]}.", *said]),
         evidence=(_chart(groups, metric, level),),
+        region=groups.region,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auditkit.check import Context
 from auditkit.data import AuditData
 from auditkit.finding import Estimates, Interval, Measurement
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.disparity import GroupChoice, chosen_attributes
 from auditkit.metrics.group_calibration import UNKNOWN, WHISKER_ALPHA, ClassScores, class_scores
 from auditkit.metrics.group_pairs import (
     VACUOUS,
@@ -29,7 +29,7 @@ from auditkit.stats.gaps import Comparison
 from auditkit.stats.roc import RocCurve, Sample, area_between, area_between_interval, roc_curve
 
 
-def ranking_measurements(context: Context, params: GroupParams) -> Iterator[Measurement]:
+def ranking_measurements(context: Context, params: GroupChoice) -> Iterator[Measurement]:
     """Per attribute, the largest gap of AUCs and the largest area between ROC curves."""
     data = context.data
     classes = class_scores(data, context.predictor.predict(data.inputs).probabilities)

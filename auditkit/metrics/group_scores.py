@@ -8,7 +8,7 @@ import numpy as np
 
 from auditkit.check import Context
 from auditkit.finding import Cell, Measurement, Table
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.disparity import GroupChoice, chosen_attributes
 from auditkit.metrics.group_calibration import UNKNOWN, ClassScores, class_scores
 from auditkit.metrics.group_pairs import Groups, Levels, Pair, Said, count_comparisons, largest
 from auditkit.stats.distances import (
@@ -29,7 +29,7 @@ SOURCES = {"ks": "Dvoretzky-Kiefer-Wolfowitz-Massart", "wasserstein": "McDiarmid
 QUANTILES = {"10 %": 0.1, "median": 0.5, "90 %": 0.9}
 
 
-def distribution_measurements(context: Context, params: GroupParams) -> Iterator[Measurement]:
+def distribution_measurements(context: Context, params: GroupChoice) -> Iterator[Measurement]:
     """Per attribute, the largest Kolmogorov-Smirnov and Wasserstein distance of two groups."""
     data = context.data
     classes = class_scores(data, context.predictor.predict(data.inputs).probabilities)

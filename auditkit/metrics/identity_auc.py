@@ -14,7 +14,7 @@ from auditkit.data import MISSING, Attribute
 from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
 from auditkit.metrics.disparity import (
     WHISKER_LEVEL,
-    GroupParams,
+    GroupChoice,
     chosen_attributes,
     missing_rows,
     nothing_to_compare,
@@ -81,7 +81,7 @@ class _Row:
         return min(self.estimate.n_pos, self.estimate.n_neg) >= FEWEST and self.rows >= minimum
 
 
-def auc_measurements(context: Context, params: GroupParams) -> Iterator[Measurement]:
+def auc_measurements(context: Context, params: GroupChoice) -> Iterator[Measurement]:
     """The largest drop of a group's AUC below the overall one, one measurement per attribute."""
     attributes = chosen_attributes(context.data, params)
     classes = context.data.viewed_classes()

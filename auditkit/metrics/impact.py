@@ -12,18 +12,24 @@ from auditkit.data import Attribute
 from auditkit.errors import AuditkitError
 from auditkit.finding import Bounds, Cell, Interval, Measurement, Table
 from auditkit.metrics.disparity import (
+    MOST_CHECKED,
+    ComparedRate,
     GroupParams,
     chosen_attributes,
     class_rates,
+    compare_rate_by_ratio,
+    compared_evidence,
     counted,
-    least_rows,
-    missing_rows,
     nothing_to_compare,
+    region_of,
+    strata_said,
     too_small,
+    unknown_rows,
 )
-from auditkit.metrics.rates import GroupRates, Rate, by_group, fairlearn_ratio
-from auditkit.stats.gaps import GroupBounds, ordered_pairs, pairwise_ratio_bounds
-from auditkit.stats.ratios import at_least_four_fifths, fisher_exact, one_person_flip, ratio
+from auditkit.metrics.rates import GroupRates, Rate, fairlearn_ratio
+from auditkit.stats.gaps import ordered_pairs
+from auditkit.stats.intervals import Floats
+from auditkit.stats.ratios import at_least_four_fifths, fisher_exact, one_person_flip, ratio_bounds
 
 FOUR_FIFTHS = Fraction(4, 5)
 
@@ -45,46 +51,51 @@ def _ratio(
     params: GroupParams,
     comparisons: int,
 ) -> Measurement:
-    claim = context.confidence.claim_alpha
-    corrected = context.confidence.corrected_alpha(comparisons)
-    tables = [by_group(rate, attribute, context.data.clusters, corrected) for rate in rates]
-    bounds = [
-        pairwise_ratio_bounds(
-            t.effective_hits, t.effective_sizes, claim, corrected, params.minimum_group_size
-        )
-        for t in tables
+    compared = [
+        compare_rate_by_ratio(context, rate, attribute, params, comparisons) for rate in rates
     ]
-    evidence = tuple(impact_table(r, t, context) for r, t in zip(rates, tables, strict=True))
-    defined = [i for i, b in enumerate(bounds) if b.value is not None]
+    bounds = [one.bounds for one in compared]
+    evidence = (
+        *(impact_table(one.rate, one.table, context) for one in compared),
+        *(e for e in compared_evidence(compared, attribute, params) if e.kind == "table"),
+    )
+    defined = [one for one in compared if one.bounds.value is not None]
     if not defined:
         return Measurement(
             "ratio", None, int(attribute.sizes().sum()), None, attribute.name,
             nothing_to_compare(attribute, "nobody is selected in any group"), evidence=evidence,
         )  # fmt: skip
-    smallest = min(defined, key=lambda i: bounds[i].value or 0.0)
+    smallest = min(defined, key=lambda one: one.bounds.value or 0.0)
     return Measurement(
         name="ratio",
-        value=_value(rates[smallest], tables[smallest], attribute),
-        n=int(tables[smallest].sizes.sum()),
+        value=_value(smallest, attribute),
+        n=int(smallest.table.sizes.sum()),
         bounds=Bounds(
             claim=Interval(min(b.claim_lower for b in bounds), min(b.claim_upper for b in bounds)),
             corrected=Interval(
                 min(b.corrected_lower for b in bounds), min(b.corrected_upper for b in bounds)
             ),
-            method=bounds[smallest].method,
+            method=smallest.bounds.method,
             comparisons=comparisons,
         ),
         slice=attribute.name,
-        note=_note(rates[smallest], tables, attribute, bounds, smallest),
-        least_n=least_rows(tables[smallest].sizes, params.minimum_group_size),
+        note=_note(smallest, compared, attribute, params),
+        least_n=smallest.least_rows(params.minimum_group_size),
         evidence=evidence,
+        region=region_of(compared, min),
     )
 
 
-def _value(rate: Rate, table: GroupRates, attribute: Attribute) -> float:
+def _value(smallest: ComparedRate, attribute: Attribute) -> float:
     """fairlearn's ratio, held against our own counts."""
-    counted = [float(v) for v in table.values if v is not None]
+    value, rate = smallest.bounds.value, smallest.rate
+    assert value is not None
+    if smallest.strata is not None:
+        return value  # fairlearn has no ratios within strata
+    counted = [float(v) for v in smallest.table.values if v is not None]
     own = min(counted) / max(counted)
+    if len(counted) > MOST_CHECKED:
+        return own
     theirs = fairlearn_ratio(rate, attribute)
     if abs(own - theirs) > 1e-9:
         raise AuditkitError(
@@ -94,18 +105,23 @@ def _value(rate: Rate, table: GroupRates, attribute: Attribute) -> float:
 
 
 def _note(
-    rate: Rate,
-    tables: Sequence[GroupRates],
+    smallest: ComparedRate,
+    compared: Sequence[ComparedRate],
     attribute: Attribute,
-    bounds: Sequence[GroupBounds],
-    smallest: int,
+    params: GroupParams,
 ) -> str:
-    table, pair = tables[smallest], bounds[smallest].pair
+    table, pair = smallest.table, smallest.bounds.pair
     assert pair is not None
     low, high = pair
-    said = [f"Smallest in the {rate.name}: {counted(table, low)} against {counted(table, high)}."]
-    said += too_small(attribute, {i for b in bounds for i in b.small}, tables)
-    said += missing_rows(attribute)
+    within = f" given {params.given}" if params.given else ""
+    said = [
+        f"Smallest in the {smallest.rate.name}{within}: {counted(table, low)} against "
+        f"{counted(table, high)}."
+    ]
+    if smallest.strata is not None:
+        said += strata_said(smallest, params)
+    said += too_small(attribute, compared)
+    said += unknown_rows(smallest, attribute, region_of(compared, min), params)
     return " ".join(said)
 
 
@@ -117,7 +133,11 @@ def impact_table(rate: Rate, table: GroupRates, context: Context) -> Table:
     """
     shares = [-1.0 if v is None else v for v in table.values]
     top = int(np.argmax(shares)) if shares else 0
-    rows = [_impact_row(table, i, top, context.confidence.claim_alpha) for i in range(len(shares))]
+    k, n = table.effective_hits, table.effective_sizes
+    rows = []
+    if shares:
+        ends = ratio_bounds(k, n, k[top], n[top], context.confidence.claim_alpha)
+        rows = [_impact_row(table, i, top, ends) for i in range(len(shares))]
     return Table(
         title=f"Impact ratios: {rate.name}",
         columns=(
@@ -128,22 +148,21 @@ def impact_table(rate: Rate, table: GroupRates, context: Context) -> Table:
     )  # fmt: skip
 
 
-def _impact_row(table: GroupRates, i: int, top: int, alpha: float) -> tuple[Cell, ...]:
+def _impact_row(
+    table: GroupRates, i: int, top: int, ends: tuple[Floats, Floats]
+) -> tuple[Cell, ...]:
     k, n = int(table.hits[i]), int(table.sizes[i])
     top_k, top_n = int(table.hits[top]), int(table.sizes[top])
     start: tuple[Cell, ...] = (table.levels[i], k, n, k / n if n else None)
     if n == 0 or top_k == 0:
         return (*start, None, None, None, None, None, None)
-    own = (float(table.effective_hits[i]), float(table.effective_sizes[i]))
-    highest = (float(table.effective_hits[top]), float(table.effective_sizes[top]))
-    interval = ratio(*own, *highest, alpha)
     if i == top:
         return (*start, 1.0, None, None, "highest", None, None)
     return (
         *start,
         k * top_n / (n * top_k),
-        interval.lower,
-        interval.upper,
+        float(ends[0][i]),
+        float(ends[1][i]) if np.isfinite(ends[1][i]) else None,
         "met" if at_least_four_fifths(k, n, top_k, top_n, FOUR_FIFTHS) else "not met",
         "yes" if one_person_flip(k, n, top_k, top_n, FOUR_FIFTHS) else "no",
         fisher_exact(k, n, top_k, top_n),

@@ -11,7 +11,7 @@ from auditkit.data import MISSING, Attribute, unit_id
 from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
 from auditkit.metrics.disparity import (
     WHISKER_LEVEL,
-    GroupParams,
+    GroupChoice,
     chosen_attributes,
     missing_rows,
     nothing_to_compare,
@@ -25,7 +25,7 @@ from auditkit.stats.gaps import Comparison, combine_max
 
 
 def proxy_measurements(
-    context: Context, params: GroupParams, most_rows: int
+    context: Context, params: GroupChoice, most_rows: int
 ) -> Iterator[Measurement]:
     """The AUC of the group that is told best, one measurement per attribute.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.data import MISSING, Attribute
+from auditkit.stats.gaps import Counts, Extremes
 
 Mask = NDArray[np.bool_]
 Classes = NDArray[np.int64]
 MetricName = Literal[
-    "selection_rate", "true_positive_rate", "false_positive_rate", "precision", "accuracy"
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+    "false_negative_rate",
+    "precision",
+    "accuracy",
 ]
 
 
@@ -37,7 +44,7 @@ class Rate:
     def eligible(self) -> Mask:
         """Rows that count in the denominator."""
         match self.metric:
-            case "true_positive_rate":
+            case "true_positive_rate" | "false_negative_rate":
                 return self.truth
             case "false_positive_rate":
                 return ~self.truth
@@ -52,10 +59,16 @@ class Rate:
         match self.metric:
             case "precision":
                 return self.truth
+            case "false_negative_rate":
+                return ~self.chosen
             case "accuracy":
                 return ~(self.truth ^ self.chosen)
             case _:
                 return self.chosen
+
+    def rows(self, index: NDArray[Any]) -> Rate:
+        """The rate of some rows."""
+        return Rate(self.name, self.metric, self.truth[index], self.chosen[index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +81,10 @@ class GroupRates:
         sizes: Rows of the denominator per group.
         effective_hits: As `hits`, scaled down where rows come in clusters.
         effective_sizes: As `sizes`, scaled down where rows come in clusters.
+        unknown_hits: Rows of the numerator that are of unknown group.
+        unknown_misses: Other eligible rows of unknown group.
+        extremes: Effective counts with the rows of unknown group placed at their worst; None when
+            there are none, or when they are left out.
     """
 
     levels: tuple[str, ...]
@@ -75,6 +92,9 @@ class GroupRates:
     sizes: NDArray[np.int64]
     effective_hits: NDArray[np.float64]
     effective_sizes: NDArray[np.float64]
+    unknown_hits: int = 0
+    unknown_misses: int = 0
+    extremes: Extremes | None = None
 
     @property
     def values(self) -> list[float | None]:
@@ -104,6 +124,8 @@ def by_group(
     attribute: Attribute,
     clusters: NDArray[np.int64] | None = None,
     alpha: float | None = None,
+    *,
+    bounded: bool = False,
 ) -> GroupRates:
     """Count a rate in every group. Rows whose group is missing are in none of them.
 
@@ -113,23 +135,78 @@ def by_group(
         clusters: Shape (n,), or None when rows are independent.
         alpha: Smallest one-sided error the effective counts will be used at; with it they also
             allow for few clusters.
+        bounded: Whether to also count each group with the rows that may be of it.
     """
-    eligible = rate.eligible & (attribute.codes != MISSING)
-    codes, hit = attribute.codes[eligible], rate.hit[eligible]
-    groups = len(attribute.levels)
-    sizes = np.bincount(codes, minlength=groups).astype(np.int64)
-    hits = np.bincount(codes[hit], minlength=groups).astype(np.int64)
-    effective_hits, effective_sizes = hits.astype(float), sizes.astype(float)
+    placed = place_rows(rate, attribute, bounded=bounded)
+    hit = rate.hit
+    sizes = np.array([len(rows) for rows in placed.known], dtype=np.int64)
+    hits = np.array([hit[rows].sum() for rows in placed.known], dtype=np.int64)
+    extremes = None
+    if placed.highest is not None and placed.lowest is not None:
+        extremes = Extremes(
+            counted_rows(hit, placed.highest, clusters, alpha),
+            counted_rows(hit, placed.lowest, clusters, alpha),
+        )
+    unknown_hits = int(hit[placed.unknown].sum())
+    return GroupRates(
+        attribute.levels, hits, sizes, *counted_rows(hit, placed.known, clusters, alpha),
+        unknown_hits, len(placed.unknown) - unknown_hits, extremes,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Numbers of the eligible rows of each group of an attribute.
+
+    Attributes:
+        known: Rows known to be of each group.
+        unknown: Rows of unknown group.
+        highest: As `known`, with every unknown hit that may be of the group; None when there is no
+            unknown row, or they are left out.
+        lowest: As `known`, with every unknown miss that may be of the group.
+    """
+
+    known: list[Classes]
+    unknown: Classes
+    highest: list[Classes] | None = None
+    lowest: list[Classes] | None = None
+
+
+def place_rows(rate: Rate, attribute: Attribute, *, bounded: bool) -> Placed:
+    """Which eligible rows are of which group, and which may be."""
+    eligible, groups = rate.eligible, len(attribute.levels)
+    rows = np.flatnonzero(eligible & (attribute.codes != MISSING))
+    rows = rows[np.argsort(attribute.codes[rows], kind="stable")]
+    cuts = np.searchsorted(attribute.codes[rows], np.arange(1, groups))
+    known = np.split(rows, cuts) if groups else []
+    unknown = np.flatnonzero(eligible & (attribute.codes == MISSING))
+    if not (bounded and len(unknown)):
+        return Placed(known, unknown)
+    possible, hit = attribute.rows(unknown), rate.hit[unknown]
+    highest, lowest = [], []
+    for group, own in enumerate(known):
+        may_be = possible.could_be(group)
+        highest.append(np.concatenate([own, unknown[may_be & hit]]))
+        lowest.append(np.concatenate([own, unknown[may_be & ~hit]]))
+    return Placed(known, unknown, highest, lowest)
+
+
+def counted_rows(
+    hit: Mask,
+    members: Sequence[Classes],
+    clusters: NDArray[np.int64] | None = None,
+    alpha: float | None = None,
+) -> Counts:
+    """Effective hits and rows of some sets of rows; see `by_group`."""
+    k = np.array([hit[rows].sum() for rows in members], dtype=np.float64)
+    n = np.array([len(rows) for rows in members], dtype=np.float64)
     if clusters is not None:
         from auditkit.stats.intervals import effective_counts
 
-        members = clusters[eligible]
-        for group in np.flatnonzero(sizes):
-            rows = codes == group
-            effective_hits[group], effective_sizes[group] = effective_counts(
-                hit[rows], members[rows], alpha
-            )
-    return GroupRates(attribute.levels, hits, sizes, effective_hits, effective_sizes)
+        for group in np.flatnonzero(n).tolist():
+            rows = members[group]
+            k[group], n[group] = effective_counts(hit[rows], clusters[rows], alpha)
+    return Counts(k, n)
 
 
 def fairlearn_difference(rate: Rate, attribute: Attribute) -> float:
@@ -145,6 +222,7 @@ def fairlearn_ratio(rate: Rate, attribute: Attribute) -> float:
 def _metric_frame(rate: Rate, attribute: Attribute) -> Any:
     from fairlearn.metrics import (
         MetricFrame,
+        false_negative_rate,
         false_positive_rate,
         selection_rate,
         true_positive_rate,
@@ -155,6 +233,7 @@ def _metric_frame(rate: Rate, attribute: Attribute) -> Any:
         "selection_rate": selection_rate,
         "true_positive_rate": true_positive_rate,
         "false_positive_rate": false_positive_rate,
+        "false_negative_rate": false_negative_rate,
         "precision": precision_score,
         "accuracy": accuracy_score,
     }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from auditkit.data import AuditData
 from auditkit.errors import AuditkitError, NotApplicable
 from auditkit.finding import Interval
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.disparity import GroupChoice, chosen_attributes
 from auditkit.metrics.slice_features import Features, are_texts, features_of
 from auditkit.model import Predictions
 from auditkit.stats.differences import difference
@@ -186,7 +186,7 @@ def find_slices(
         AuditkitError: An attribute does not exist, or there are no probabilities for a loss.
     """
     assert data.labels is not None
-    chosen = chosen_attributes(data, GroupParams(params.attributes, intersections=False))
+    chosen = chosen_attributes(data, GroupChoice(params.attributes, intersections=False))
     if not chosen and not are_texts(data):
         raise NotApplicable("there are neither sensitive attributes nor texts to slice by.")
     names = [attribute.name for attribute in chosen]

@@ -54,6 +54,8 @@ def resolutions(
 def _beyond(entry: PlannedCheck) -> str:
     """Why there is no formula for this check; empty where there is one."""
     metric = getattr(entry.params, "metric", "accuracy")
+    if given := getattr(entry.params, "given", ""):
+        return f"what a comparison given {given} can show depends on its strata"
     match entry.check.id:
         case "quality.metric" if metric not in _RATES:
             return f"the interval of {metric} depends on which rows are wrong"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auditkit.check import Confidence
 from auditkit.data import Attribute, AuditData
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.disparity import GroupChoice, chosen_attributes
 from auditkit.metrics.identity_auc import FEWEST
 from auditkit.plan import PlannedCheck
 from auditkit.resolution.resolved import ASSUMED_RATE, POWER, Resolution
@@ -108,7 +108,7 @@ def auc_resolutions(
         AuditkitError: The check's parameters name attributes that cannot be compared.
     """
     params = entry.params
-    assert isinstance(params, GroupParams)
+    assert isinstance(params, GroupChoice)
     attributes = chosen_attributes(data, params)
     classes = data.viewed_classes()
     comparisons = 3 * len(classes) * sum(len(a.levels) for a in attributes)

@@ -1,4 +1,4 @@
-"""Reads sensitive attributes, and never merges groups on its own."""
+"""Reads sensitive attributes and factors, and never merges groups on its own."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ class Groups(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def read_groups(table: SourceTable, name: str, missing: Sequence[str]) -> Groups:
-    """The sensitive attribute in column `name`; its values are kept as written.
+def read_groups(
+    table: SourceTable, name: str, missing: Sequence[str], *, factor: bool = False
+) -> Groups:
+    """The sensitive attribute or factor in column `name`; its values are kept as written.
 
     Args:
         table: The data.
         name: Column of the attribute.
         missing: Values that mean "not known".
+        factor: Whether groups are compared within its values, not by them.
 
     Raises:
         DataError: There is no such column, no value in it, or more than `MAX_LEVELS` values.
@@ -45,16 +48,19 @@ def read_groups(table: SourceTable, name: str, missing: Sequence[str]) -> Groups
             "like an id or a number, not like groups.",
             "Put the values into a few groups first (age bands, regions).",
         )
-    return Groups(attribute, tuple(_warnings(attribute, table.n)))
+    return Groups(attribute, tuple(_warnings(attribute, table.n, factor)))
 
 
-def _warnings(attribute: Attribute, n: int) -> list[str]:
+def _warnings(attribute: Attribute, n: int, factor: bool) -> list[str]:
     said = []
     if attribute.missing:
-        said.append(
-            f"{attribute.name!r} is missing in {attribute.missing} of {n} rows; "
-            "they take part in no comparison by it."
+        meaning = (
+            "comparisons within it leave them out."
+            if factor
+            else "gaps and ratios of rates are bounded for whatever group of it they are of, other "
+            "checks leave them out."
         )
+        said.append(f"{attribute.name!r} is missing in {attribute.missing} of {n} rows; {meaning}")
     if len(attribute.levels) == 1:
         said.append(
             f"{attribute.name!r} has a single value, {attribute.levels[0]!r}: nothing to compare."

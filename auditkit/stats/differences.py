@@ -66,22 +66,27 @@ def miettinen_nurminen_bounds(
     hits1, sizes1, hits2, sizes2 = np.broadcast_arrays(
         *checked_counts(k1, n1), *checked_counts(k2, n2)
     )
-    empty = (sizes1 == 0) | (sizes2 == 0)
-    first = np.where(empty, 0.0, hits1), np.where(empty, 1.0, sizes1)
-    second = np.where(empty, 0.0, hits2), np.where(empty, 1.0, sizes2)
-    lower = _score_lower(*first, *second, z)
-    upper = -_score_lower(*second, *first, z)
-    return np.where(empty, -1.0, lower), np.where(empty, 1.0, upper)
+    counts = hits1, sizes1, hits2, sizes2
+    reversed_counts = hits2, sizes2, hits1, sizes1
+    return -_miettinen_nurminen_upper(*reversed_counts, z), _miettinen_nurminen_upper(*counts, z)
 
 
 def difference_bounds(
     k1: ArrayLike, n1: ArrayLike, k2: ArrayLike, n2: ArrayLike, alpha: float
 ) -> tuple[Floats, Floats]:
     """Many differences at once by the rule of `difference`; the shapes broadcast."""
+    upper = difference_upper_bounds(k1, n1, k2, n2, alpha)
+    return -difference_upper_bounds(k2, n2, k1, n1, alpha), upper
+
+
+def difference_upper_bounds(
+    k1: ArrayLike, n1: ArrayLike, k2: ArrayLike, n2: ArrayLike, alpha: float
+) -> Floats:
+    """The upper ends of `difference_bounds` alone; the reversed difference's is the lower end."""
     hits1, sizes1, hits2, sizes2 = np.broadcast_arrays(
         *checked_counts(k1, n1), *checked_counts(k2, n2)
     )
-    lower, upper = (end.copy() for end in newcombe_bounds(hits1, sizes1, hits2, sizes2, alpha))
+    upper = newcombe_bounds(hits1, sizes1, hits2, sizes2, alpha)[1].copy()
     fewest = np.minimum(
         np.minimum(hits1, sizes1 - hits1),
         np.minimum(hits2, sizes2 - hits2),
@@ -90,13 +95,11 @@ def difference_bounds(
     score = sparse | (np.minimum(sizes1, sizes2) < SMALL)
     if score.any():
         few = (hits1[score], sizes1[score], hits2[score], sizes2[score])
-        lower[score], upper[score] = miettinen_nurminen_bounds(*few, alpha)
+        upper[score] = _miettinen_nurminen_upper(*few, critical_value(alpha))
     if sparse.any():
         few = (hits1[sparse], sizes1[sparse], hits2[sparse], sizes2[sparse])
-        exact_lower, exact_upper = exact_hybrid_bounds(*few, alpha)
-        lower[sparse] = np.minimum(lower[sparse], exact_lower)
-        upper[sparse] = np.maximum(upper[sparse], exact_upper)
-    return lower, upper
+        upper[sparse] = np.maximum(upper[sparse], exact_hybrid_bounds(*few, alpha)[1])
+    return upper
 
 
 def newcombe(k1: float, n1: float, k2: float, n2: float, alpha: float) -> Interval:
@@ -146,6 +149,13 @@ def _rates(k: ArrayLike, n: ArrayLike) -> Floats:
     rates = np.full(hits.shape, np.nan)
     np.divide(hits, sizes, out=rates, where=sizes > 0)
     return rates
+
+
+def _miettinen_nurminen_upper(k1: Floats, n1: Floats, k2: Floats, n2: Floats, z: float) -> Floats:
+    empty = (n1 == 0) | (n2 == 0)
+    first = np.where(empty, 0.0, k1), np.where(empty, 1.0, n1)
+    second = np.where(empty, 0.0, k2), np.where(empty, 1.0, n2)
+    return np.where(empty, 1.0, -_score_lower(*second, *first, z))
 
 
 def _score_lower(k1: Floats, n1: Floats, k2: Floats, n2: Floats, z: float) -> Floats:

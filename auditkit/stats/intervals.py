@@ -13,6 +13,8 @@ from auditkit.finding import Interval
 
 Floats = NDArray[np.float64]
 
+_MANY = 500
+"""Counts from which on equal ones are bounded once."""
 SPARSE = 10.0
 """Below this many hits, or misses, in a group the score intervals of a difference or a ratio are
 widened to one built on exact bounds: near 0 and 1 a single end of theirs errs too often."""
@@ -79,6 +81,13 @@ def clopper_pearson_bounds(k: ArrayLike, n: ArrayLike, alpha: float) -> tuple[Fl
 
     critical_value(alpha)
     hits, sizes = checked_counts(k, n)
+    if hits.size > _MANY:
+        # All pairs of many groups: the counts of each group come once for every other group.
+        once, place = np.unique(hits.ravel() + 1j * sizes.ravel(), return_inverse=True)
+        if once.size < hits.size:
+            ends = clopper_pearson_bounds(once.real, once.imag, alpha)
+            place = place.reshape(hits.shape)
+            return ends[0][place], ends[1][place]
     misses = sizes - hits
     none, all_hit = hits == 0, misses == 0
     lower = betaincinv(np.where(none, 1.0, hits), misses + 1, alpha)

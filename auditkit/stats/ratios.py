@@ -35,13 +35,8 @@ def koopman_bounds(
     hits1, sizes1, hits2, sizes2 = np.broadcast_arrays(
         *checked_counts(k1, n1), *checked_counts(k2, n2)
     )
-    empty = (sizes1 == 0) | (sizes2 == 0) | ((hits1 == 0) & (hits2 == 0))
-    first = np.where(empty, 1.0, hits1), np.where(empty, 1.0, sizes1)
-    second = np.where(empty, 1.0, hits2), np.where(empty, 1.0, sizes2)
-    lower = _score_lower(*first, *second, z)
-    inverse = _score_lower(*second, *first, z)
-    upper = np.divide(1.0, inverse, out=np.full(inverse.shape, np.inf), where=inverse > 0)
-    return np.where(empty, 0.0, lower), np.where(empty, np.inf, upper)
+    lower = _koopman_lower(hits1, sizes1, hits2, sizes2, z)
+    return lower, reciprocal(_koopman_lower(hits2, sizes2, hits1, sizes1, z))
 
 
 def exact_hybrid_ratio_bounds(
@@ -55,31 +50,42 @@ def exact_hybrid_ratio_bounds(
         *checked_counts(k1, n1), *checked_counts(k2, n2)
     )
     first, second = (hits1, sizes1), (hits2, sizes2)
-    lower = _hybrid_lower(first, second, alpha)
-    inverse = _hybrid_lower(second, first, alpha)
-    upper = np.divide(1.0, inverse, out=np.full(inverse.shape, np.inf), where=inverse > 0)
-    return lower, upper
+    return _hybrid_lower(first, second, alpha), reciprocal(_hybrid_lower(second, first, alpha))
 
 
 def ratio_bounds(
     k1: ArrayLike, n1: ArrayLike, k2: ArrayLike, n2: ArrayLike, alpha: float
 ) -> tuple[Floats, Floats]:
-    """Many ratios at once by the rule of `ratio`; the shapes broadcast, no bound is inf."""
+    """Many ratios at once by the rule of `ratio`; the shapes broadcast; inf is no bound."""
+    lower = ratio_lower_bounds(k1, n1, k2, n2, alpha)
+    return lower, reciprocal(ratio_lower_bounds(k2, n2, k1, n1, alpha))
+
+
+def ratio_lower_bounds(
+    k1: ArrayLike, n1: ArrayLike, k2: ArrayLike, n2: ArrayLike, alpha: float
+) -> Floats:
+    """The lower ends of `ratio_bounds` alone; the reciprocal's is the upper end."""
     hits1, sizes1, hits2, sizes2 = np.broadcast_arrays(
         *checked_counts(k1, n1), *checked_counts(k2, n2)
     )
-    lower, upper = (end.copy() for end in koopman_bounds(hits1, sizes1, hits2, sizes2, alpha))
+    lower = _koopman_lower(hits1, sizes1, hits2, sizes2, critical_value(alpha))
     fewest = np.minimum(
         np.minimum(hits1, sizes1 - hits1),
         np.minimum(hits2, sizes2 - hits2),
     )
     sparse = fewest < SPARSE
     if sparse.any():
-        few = (hits1[sparse], sizes1[sparse], hits2[sparse], sizes2[sparse])
-        exact_lower, exact_upper = exact_hybrid_ratio_bounds(*few, alpha)
-        lower[sparse] = np.minimum(lower[sparse], exact_lower)
-        upper[sparse] = np.maximum(upper[sparse], exact_upper)
-    return lower, upper
+        exact = _hybrid_lower(
+            (hits1[sparse], sizes1[sparse]), (hits2[sparse], sizes2[sparse]), alpha
+        )
+        lower[sparse] = np.minimum(lower[sparse], exact)
+    return lower
+
+
+def reciprocal(ratios: Floats) -> Floats:
+    """1 / ratio; inf, which is no bound, for 0, and 0 for inf."""
+    found: Floats = np.divide(1.0, ratios, out=np.full(ratios.shape, np.inf), where=ratios > 0)
+    return found
 
 
 def koopman(k1: float, n1: float, k2: float, n2: float, alpha: float) -> Interval:
@@ -172,11 +178,28 @@ def _hybrid_lower(
     lower1 = clopper_pearson_bounds(*first, alpha)[0]
     upper2 = clopper_pearson_bounds(*second, alpha)[1]
     rate1, rate2 = (k / np.maximum(n, 1e-300) for k, n in (first, second))
+    return hybrid_ratio_lower((rate1, lower1), (rate2, upper2))
+
+
+def hybrid_ratio_lower(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> Floats:
+    """Lower end of a ratio from intervals of its parts (Donner & Zou 2012).
+
+    `first` is the upper part and the lower end of its interval, `second` the lower part and the
+    upper end of its.
+    """
+    (rate1, lower1), (rate2, upper2) = first, second
     a = lower1 * (2 * rate1 - lower1)
     b = upper2 * (2 * rate2 - upper2)
     product = rate1 * rate2
     bottom = product + np.sqrt(np.maximum(product * product - a * b, 0.0))
     return np.divide(a, bottom, out=np.zeros(np.shape(a)), where=bottom > 0)
+
+
+def _koopman_lower(k1: Floats, n1: Floats, k2: Floats, n2: Floats, z: float) -> Floats:
+    empty = (n1 == 0) | (n2 == 0) | ((k1 == 0) & (k2 == 0))
+    first = np.where(empty, 1.0, k1), np.where(empty, 1.0, n1)
+    second = np.where(empty, 1.0, k2), np.where(empty, 1.0, n2)
+    return np.where(empty, 0.0, _score_lower(*first, *second, z))
 
 
 def _score_lower(k1: Floats, n1: Floats, k2: Floats, n2: Floats, z: float) -> Floats:

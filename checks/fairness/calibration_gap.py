@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.disparity import GroupChoice
 from auditkit.metrics.group_calibration import calibration_measurements
 from auditkit.model import Capability
 
 
 @dataclass(frozen=True, slots=True)
-class Params(GroupParams):
+class Params(GroupChoice):
     """Parameters of `fairness.calibration-gap`."""
 
     bins: int = 10
@@ -21,7 +21,7 @@ class Params(GroupParams):
 
     def __post_init__(self) -> None:
         # The zero-argument form fails in a dataclass with slots.
-        GroupParams.__post_init__(self)
+        GroupChoice.__post_init__(self)
         if not 2 <= self.bins <= 100:
             raise ValueError(f"bins must lie between 2 and 100, not {self.bins}")
 

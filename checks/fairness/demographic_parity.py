@@ -40,10 +40,14 @@ def demographic_parity(context: Context, params: GroupParams) -> Iterator[Measur
 
     Limits of this check:
         Different base rates make a difference that no accurate model can avoid; this check does
-        not tell them apart from bias.
+        not tell them apart from bias (`fairness.label-bias` shows them). A difference can come from
+        a factor that may count, or be hidden by one: `params.given` compares within its values. A
+        stratum without rows of both groups says nothing and is left out. Rows of unknown group are
+        placed at their worst, on the assumption that each is of one of the groups named.
 
     References:
         Dwork et al. 2012, Fairness through awareness. Newcombe 1998 and Miettinen & Nurminen 1985
-        for the intervals.
+        for the intervals. Manski 2003 and Horowitz & Manski 2000 for rows of unknown group.
+        Kamiran & Zliobaite 2013, Mantel & Haenszel 1959 and Yan & Su 2010 for `params.given`.
     """
     yield from gap_measurements(context, {"selection_rate": "selection rate"}, params)

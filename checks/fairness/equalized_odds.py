@@ -41,7 +41,9 @@ def equalized_odds(context: Context, params: GroupParams) -> Iterator[Measuremen
 
     Limits of this check:
         It trusts the labels. If they are biased, equal error rates only copy that bias. It needs
-        enough positives and negatives in every group.
+        enough positives and negatives in every group. Rows of unknown group are placed at their
+        worst, on the assumption that each is of one of the groups named; `params.unknown` and
+        `params.given` are as in `fairness.demographic-parity`.
 
     References:
         Hardt, Price & Srebro 2016, Equality of opportunity in supervised learning.

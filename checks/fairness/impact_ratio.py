@@ -42,7 +42,9 @@ def impact_ratio(context: Context, params: GroupParams) -> Iterator[Measurement]
 
     Limits of this check:
         The four-fifths rule is a screening statistic, not a legal finding, and it is unstable for
-        rare outcomes and small groups.
+        rare outcomes and small groups. The table counts rows of known group only; the measurement's
+        bounds place the others at their worst. With `params.given` the measurement is Mantel and
+        Haenszel's ratio within strata, the table still that of all rows.
 
     References:
         29 CFR 1607.4(D); 6 RCNY 5-300; Koopman 1984 for the interval.

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.consistency import consistency_measurements
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.disparity import GroupChoice
 from auditkit.model import Capability
 
 
 @dataclass(frozen=True, slots=True)
-class Params(GroupParams):
+class Params(GroupChoice):
     """Parameters of `fairness.individual-consistency`."""
 
     neighbours: int = 5
@@ -22,7 +22,7 @@ class Params(GroupParams):
     """Most rows neighbours are looked for in; at most half of all."""
 
     def __post_init__(self) -> None:
-        GroupParams.__post_init__(self)
+        GroupChoice.__post_init__(self)
         if self.neighbours < 1:
             raise ValueError(f"neighbours must be at least 1, not {self.neighbours}")
         if self.reference_rows < self.neighbours:

@@ -38,7 +38,8 @@ def predictive_parity(context: Context, params: GroupParams) -> Iterator[Measure
 
     Limits of this check:
         When base rates differ, predictive parity and equalized odds cannot both hold unless the
-        model is perfect; decide which of them the use needs.
+        model is perfect; decide which of them the use needs. Rows of unknown group are placed at
+        their worst; `params.unknown` and `params.given` are as in `fairness.demographic-parity`.
 
     References:
         Chouldechova 2017, Fair prediction with disparate impact.

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.disparity import GroupChoice
 from auditkit.metrics.proxy import proxy_measurements
 from auditkit.model import Capability
 
 
 @dataclass(frozen=True, slots=True)
-class Params(GroupParams):
+class Params(GroupChoice):
     """Parameters of `fairness.proxy`."""
 
     learnt_rows: int = 5_000
     """Most rows the probe learns from; at most half of all."""
 
     def __post_init__(self) -> None:
-        GroupParams.__post_init__(self)
+        GroupChoice.__post_init__(self)
         if self.learnt_rows < 20:
             raise ValueError(f"learnt_rows must be at least 20, not {self.learnt_rows}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.disparity import GroupChoice
 from auditkit.metrics.group_ranking import ranking_measurements
 from auditkit.model import Capability
 
@@ -16,13 +16,13 @@ from auditkit.model import Capability
     title="Scores rank the rows of every group about equally well",
     severity=Severity.MEDIUM,
     needs={Capability.GROUPS, Capability.LABELS, Capability.PROBABILITIES},
-    params=GroupParams,
+    params=GroupChoice,
     limits=(
         Limit("gap", "max", 0.1, means="a difference of AUCs"),
         Limit("abroca", "max", None, means="an area between two ROC curves"),
     ),
 )
-def ranking_gap(context: Context, params: GroupParams) -> Iterator[Measurement]:
+def ranking_gap(context: Context, params: GroupChoice) -> Iterator[Measurement]:
     """The largest difference of two groups' AUCs, and the largest area between their ROC curves.
 
     What it measures:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.disparity import GroupChoice
 from auditkit.metrics.group_scores import distribution_measurements
 from auditkit.model import Capability
 
@@ -16,13 +16,13 @@ from auditkit.model import Capability
     title="Every group is given similar scores, wherever the threshold is put",
     severity=Severity.LOW,
     needs={Capability.GROUPS, Capability.PROBABILITIES},
-    params=GroupParams,
+    params=GroupChoice,
     limits=(
         Limit("ks", "max", 0.2, means="a Kolmogorov-Smirnov distance"),
         Limit("wasserstein", "max", 0.1, means="a Wasserstein distance of scores in 0..1"),
     ),
 )
-def score_distribution(context: Context, params: GroupParams) -> Iterator[Measurement]:
+def score_distribution(context: Context, params: GroupChoice) -> Iterator[Measurement]:
     """The largest distances between two groups' distributions of scores.
 
     What it measures:

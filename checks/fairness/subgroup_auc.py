@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.disparity import GroupChoice
 from auditkit.metrics.identity_auc import auc_measurements
 from auditkit.model import Capability
 
@@ -16,10 +16,10 @@ from auditkit.model import Capability
     title="Scores rank every group's rows as well as they rank all rows",
     severity=Severity.MEDIUM,
     needs={Capability.GROUPS, Capability.LABELS, Capability.PROBABILITIES},
-    params=GroupParams,
+    params=GroupChoice,
     limits=(Limit("drop", "max", 0.1, lowest=-1.0, means="a drop in AUC below that of all rows"),),
 )
-def subgroup_auc(context: Context, params: GroupParams) -> Iterator[Measurement]:
+def subgroup_auc(context: Context, params: GroupChoice) -> Iterator[Measurement]:
     """The largest drop of a group's AUC below the AUC of all rows.
 
     What it measures:
@@ -41,7 +41,9 @@ def subgroup_auc(context: Context, params: GroupParams) -> Iterator[Measurement]
         look for positives of the group it does not recognise.
 
     Limits of this check:
-        An AUC needs at least 10 positives and 10 negatives of the group to be judged at all.
+        An AUC needs at least 10 positives and 10 negatives of the group to be judged at all. Rows
+        of unknown group are counted and left out, as if they were missing at random: what they
+        could do to an AUC is not bounded.
 
     References:
         Borkan et al. 2019, Nuanced metrics for measuring unintended bias. DeLong 1988; Sun & Xu

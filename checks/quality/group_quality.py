@@ -24,6 +24,8 @@ class Params(GroupParams):
         GroupParams.__post_init__(self)
         if self.metric not in METRICS:
             raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {self.metric!r}")
+        if self.given and self.metric != "accuracy":
+            raise ValueError(f"given is for accuracy, whose rows add up, not for {self.metric!r}")
 
 
 @check(
@@ -56,7 +58,10 @@ def group_quality(context: Context, params: Params) -> Iterator[Measurement]:
         Look at the worst group's share of the training data and at its errors.
 
     Limits of this check:
-        Groups whose texts are harder for everyone look badly served, too.
+        Groups whose texts are harder for everyone look badly served, too; `params.given` compares
+        accuracies among rows alike in a factor (the worst group stays that of all rows). Rows of
+        unknown group are bounded for accuracy; for the other metrics they are only counted and left
+        out, as if they were missing at random.
 
     References:
         Hashimoto et al. 2018; Sagawa et al. 2020 (worst-group accuracy). Zou & Donner 2008 for

@@ -12,7 +12,7 @@ from auditkit.attacks import AttackSettings, Status, find_recipe
 from auditkit.check import Context, Limit, check
 from auditkit.data import AuditData
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams, chosen_attributes, rate_gaps
+from auditkit.metrics.disparity import GroupChoice, GroupParams, chosen_attributes, rate_gaps
 from auditkit.metrics.rates import Rate
 from auditkit.model import Capability
 from auditkit.resources import Resource
@@ -21,7 +21,7 @@ from ._attacking import Campaign, evenly_drawn, in_range, runnable, texts_only
 
 
 @dataclass(frozen=True, slots=True)
-class Params(GroupParams):
+class Params(GroupChoice):
     """Parameters of `robustness.fairness-of-robustness`."""
 
     recipe: str = "deepwordbug"
@@ -34,7 +34,7 @@ class Params(GroupParams):
     """Seconds for one example; one that takes longer is left out."""
 
     def __post_init__(self) -> None:
-        GroupParams.__post_init__(self)
+        GroupChoice.__post_init__(self)
         runnable("recipe", self.recipe)
         in_range(self.examples, 1, self.budget, self.timeout)
 
@@ -88,7 +88,8 @@ def fairness_of_robustness(context: Context, params: Params) -> Iterator[Measure
     Limits of this check:
         Only right answers are attacked, so that the groups compared differ in accuracy, and often
         in classes and lengths too. With several attributes a group's rate is that of an even mix
-        of its combinations, not that of the data. Examples whose attack times out or crashes are
+        of its combinations, not that of the data. Rows of unknown group are left out, as if they
+        were missing at random. Examples whose attack times out or crashes are
         left out. Surviving one attack proves nothing about others.
 
     References:
@@ -115,7 +116,11 @@ def fairness_of_robustness(context: Context, params: Params) -> Iterator[Measure
     said = f" {len(rows):,} right answers were attacked, drawn evenly from the groups."
     if unknown.any():
         said += f" {int(unknown.sum()):,} attacks did not finish and are left out."
-    for measured in rate_gaps(context, [rate], params):
+    # The attacked rows are drawn by group, so that those of unknown group are not like the data's.
+    compared = GroupParams(
+        params.attributes, params.intersections, params.minimum_group_size, unknown="left-out"
+    )
+    for measured in rate_gaps(context, [rate], compared):
         yield replace(measured, note=measured.note + said)
 
 
