@@ -42,6 +42,10 @@ class Attribute:
         codes = np.array([MISSING if v is None else index[v] for v in values], dtype=np.int64)
         return cls(name, levels, codes)
 
+    def values(self) -> list[str | None]:
+        """The group of each row; None where it is not known."""
+        return [None if code == MISSING else self.levels[code] for code in self.codes.tolist()]
+
     @property
     def missing(self) -> int:
         """Rows whose group is not known."""

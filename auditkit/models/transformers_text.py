@@ -121,6 +121,11 @@ class TransformersText:
         self.assumptions: dict[str, str] = said["assumptions"] | ({"backend": note} if note else {})
 
     @property
+    def folder(self) -> Path:
+        """Where it was loaded from."""
+        return self._folder.path
+
+    @property
     def _loaded(self) -> Parts:
         """Weights and tokenizer, loaded at the first use."""
         with self._loading:

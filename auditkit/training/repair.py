@@ -23,6 +23,7 @@ import numpy as np
 
 from auditkit.check import Predictor
 from auditkit.config import AuditConfig, ModelConfig
+from auditkit.data import AuditData
 from auditkit.errors import AuditkitError
 from auditkit.models.model_folder import inspect_folder
 from auditkit.predictor import SharedPredictor
@@ -31,6 +32,7 @@ from auditkit.run_identity import own_source, source_digest
 from auditkit.run_lock import RunLock
 from auditkit.store import publish_folder, recover_folder, unwritable, write_atomic
 from auditkit.training.fine_tune import PACKAGES, TrainingReport, Workshop
+from auditkit.training.linear_head import OpenedHead
 from auditkit.training.rows import RemedyRows
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ def repair(order: Order, folder: Path, told: Told | None = None) -> Repaired:
         publish_copy(made, folder)
         record = TrainingRecord(
             order=digest,
-            model=inspect_folder(folder / "model").digest,
+            model=inspect_folder(folder / "model").whole_digest,
             params=json.loads(json.dumps(dataclasses.asdict(order.params))),
             trainings=tuple(workshop.reports),
             notes=tuple(notes),
@@ -171,7 +173,7 @@ def _finished(folder: Path, digest: str) -> Repaired | None:
     """The model of an earlier run, if it was made from the same and is as it was left."""
     try:
         record = _record_type().validate_json((folder / "training.json").read_bytes())
-        if record.order != digest or inspect_folder(folder / "model").digest != record.model:
+        if record.order != digest or inspect_folder(folder / "model").whole_digest != record.model:
             return None
     except (OSError, ValueError, AuditkitError):
         return None
@@ -206,6 +208,9 @@ def _apply(order: Order, workshop: Workshop, notes: list[str], work: Path) -> Pa
         seed=order.config.seed,
         rng=np.random.default_rng([order.config.seed, entropy]),
         kept=KeptInFolder(work / "kept"),
+        digest=inspect_folder(order.source).digest,
+        work=work / "made",
+        head=lambda: OpenedHead(order.config.model, work / "head", workshop.advance),
         advance=workshop.advance,
         note=note,
     )
@@ -227,6 +232,23 @@ def publish_copy(made: Path, folder: Path) -> None:
         raise unwritable(folder / "model", error) from None
     (folder / "training.json").unlink(missing_ok=True)  # says nothing of a model not yet there
     publish_folder(writing, folder / "model")
+
+
+def decisions_of(
+    model: ModelConfig, folder: Path, data: AuditData
+) -> tuple[SharedPredictor, AuditData]:
+    """Asks the model in a folder, with the thresholds that lie there, and rows to ask it about.
+
+    Raises:
+        ConfigError: The thresholds are for an attribute that the rows do not have.
+    """
+    from auditkit.models.thresholded import ThresholdedModel, with_thresholds
+    from auditkit.models.transformers_text import load_transformers
+
+    settings = model.model_copy(update={"path": str(folder), "revision": None, "backend": "torch"})
+    loaded = with_thresholds(load_transformers(settings, online=False), settings, data.groups)
+    rows = loaded.with_groups(data) if isinstance(loaded, ThresholdedModel) else data
+    return SharedPredictor(loaded, batch_tokens=model.batch_tokens), rows
 
 
 def predictor_of(model: ModelConfig, folder: Path) -> SharedPredictor:
