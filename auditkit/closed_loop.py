@@ -8,34 +8,51 @@ DIR/mitigation.json, mitigation.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from auditkit.api import run
+from auditkit.check import Confidence, Context
 from auditkit.comparison import compare
 from auditkit.config import AuditConfig, load_config, parse_config
+from auditkit.data import AuditData
 from auditkit.engine import environment
-from auditkit.errors import ConfigError, MissingExtraError, ResultError
+from auditkit.errors import AuditkitError, ConfigError, MissingExtraError, ResultError
+from auditkit.finding import Measurement
+from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
+from auditkit.interruption import raise_if_requested
+from auditkit.measuring import measure
 from auditkit.metrics.changes import Twice
-from auditkit.mitigation import Mitigation, Repair, Verdict
+from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
 from auditkit.model import Capability, Predictions
+from auditkit.models.thresholded import ThresholdedModel
 from auditkit.models.transformers_loading import local_folder
 from auditkit.network import settle_network
 from auditkit.observer import Observer, Silent
-from auditkit.plan import make_plan, remedy_params
+from auditkit.plan import Plan, PlannedCheck, make_plan, remedy_params
 from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import Registry, load_registry
 from auditkit.remedy import Remedy, RemedyError
+from auditkit.remedy_choice import (
+    Choice,
+    Standing,
+    Target,
+    choose_remedy,
+    obstacle,
+    standing,
+    target_of,
+)
 from auditkit.render.mitigation_page import render
 from auditkit.result import AuditResult
 from auditkit.run_store import HISTORY_NAME, read_state
-from auditkit.store import write_atomic
+from auditkit.schedule import rng_of
+from auditkit.store import StoreError, write_atomic
 from auditkit.training import (
     Candidate,
     Order,
@@ -43,6 +60,7 @@ from auditkit.training import (
     Repaired,
     Told,
     choose,
+    decisions_of,
     remedy_rows,
     require,
 )
@@ -84,12 +102,18 @@ def mitigate(
         bench = _Bench(settings, folder, observer or Silent(), cache)
         bench.observer.stage("Reading the rows to train on")
         prepared = prepare(settings, cache)
+        if isinstance(prepared.model, ThresholdedModel):
+            raise RemedyError(
+                f"{settings.model.path} decides by thresholds that were chosen for its scores.",
+                f"Copy the folder without {THRESHOLDS}, and repair that.",
+            )
         rows = remedy_rows(settings, prepared)
-        for one in chosen:
-            require(one.remedy, rows)
+        able, failures = _able(chosen, rows)
         before = run(settings, observer, out=folder / _BEFORE).result
-        repairs = [bench.repaired(one, rows, prepared, before) for one in chosen]
-    record = _record(settings, before, rows, repairs, folder)
+        made, failed = bench.all_repaired(able, rows, prepared, before)
+        record = _record(settings, before, rows, made, folder)
+        record = replace(record, failures=(*failures, *failed))
+        record = bench.compared(record, rows, prepared, before, made)
     write_atomic(folder / RECORD_NAME, record.to_json() + "\n")
     write_atomic(folder / PAGE_NAME, render(Mitigation.from_json(record.to_json())))
     return record
@@ -147,6 +171,40 @@ def _chosen(settings: AuditConfig, registry: Registry, id: str, allowed: bool) -
     return _Chosen(remedy, combinations, (conflict,) if conflict else ())
 
 
+def _able(chosen: Sequence[_Chosen], rows: RemedyRows) -> tuple[list[_Chosen], list[Failure]]:
+    """The remedies that can work on the rows, and why the others cannot.
+
+    Raises:
+        RemedyError: None can.
+    """
+    able, failures, errors = [], [], []
+    for one in chosen:
+        try:
+            require(one.remedy, rows)
+            able.append(one)
+        except RemedyError as error:
+            errors.append(error)
+            failures.append(_failure(one, error))
+    if not able:
+        raise errors[0]
+    return able, failures
+
+
+def _failure(chosen: _Chosen, error: AuditkitError) -> Failure:
+    reason = f"{error} {error.hint}" if error.hint else str(error)
+    return Failure(chosen.remedy.id, chosen.remedy.title, reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """A repair, and what it takes to measure its model further."""
+
+    repair: Repair
+    result: AuditResult
+    answers: Predictions
+    model: Path
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Bench:
     """Where repairs are made and judged."""
@@ -156,9 +214,109 @@ class _Bench:
     observer: Observer
     cache: PredictionStore | None
 
+    def all_repaired(
+        self, chosen: Sequence[_Chosen], rows: RemedyRows, prepared: Prepared, before: AuditResult
+    ) -> tuple[list[_Made], list[Failure]]:
+        """Apply every remedy; one that fails does not keep the others from it.
+
+        Raises:
+            AuditkitError: None made a model that could be judged, or the disk is at fault.
+        """
+        made: list[_Made] = []
+        failures: list[Failure] = []
+        errors: list[AuditkitError] = []
+        for one in chosen:
+            try:
+                made.append(self.repaired(one, rows, prepared, before))
+            except StoreError:
+                raise
+            except AuditkitError as error:
+                raise_if_requested()
+                errors.append(error)
+                failures.append(_failure(one, error))
+                if len(chosen) > 1:
+                    self.observer.note(f"{one.remedy.id} failed: {error}")
+        if not made:
+            raise errors[0]
+        return made, failures
+
+    def compared(
+        self,
+        record: Mitigation,
+        rows: RemedyRows,
+        prepared: Prepared,
+        before: AuditResult,
+        made: Sequence[_Made],
+    ) -> Mitigation:
+        """The record with where every model stands, and which the validation rows choose."""
+        target = target_of(one.repair.comparison for one in made)
+        alpha = 1.0 - self.settings.confidence
+        source = local_folder(self.settings.model, self.settings.online)
+        judges = [(before, self._answers(prepared), source)]
+        judges += [(one.result, one.answers, one.model) for one in made]
+        audited = [
+            standing(prepared.audited, answers, _measured(result, target), alpha)
+            for result, answers, _ in judges
+        ]
+        record = replace(
+            record,
+            target=target,
+            audited=audited[0],
+            repairs=tuple(
+                replace(one.repair, audited=own) for one, own in zip(made, audited[1:], strict=True)
+            ),
+        )
+        return record if target is None else self._chosen(record, target, rows, judges)
+
+    def _chosen(
+        self,
+        record: Mitigation,
+        target: Target,
+        rows: RemedyRows,
+        judges: Sequence[tuple[AuditResult, Predictions, Path]],
+    ) -> Mitigation:
+        """The record with what the validation rows say."""
+        registry = load_registry([Path(plugin) for plugin in self.settings.plugins])
+        plan = make_plan(self.settings, registry, frozenset(Capability))
+        entry = next((one for one in plan.checks if one.check.id == target.check), None)
+        hurdle = obstacle(target, entry, rows.validation)
+        if hurdle or entry is None:
+            said = f"The validation rows choose none: {hurdle}"
+            return replace(record, choice=Choice(None, "", said))
+        self.observer.stage("Choosing by the validation rows")
+        stand = [
+            self._validated(entry, target, plan, rows.validation, folder) for _, _, folder in judges
+        ]
+        first = stand[0]
+        repairs = tuple(
+            replace(repair, validated=own)
+            for repair, own in zip(record.repairs, stand[1:], strict=True)
+        )
+        choice = None
+        if first is not None:
+            models = [(repair.remedy, repair.validated) for repair in repairs]
+            choice = choose_remedy(target, first, models)
+        return replace(record, validated=first, repairs=repairs, choice=choice)
+
+    def _validated(
+        self, entry: PlannedCheck, target: Target, plan: Plan, data: AuditData, folder: Path
+    ) -> Standing | None:
+        predictor, asked = decisions_of(self.settings.model, folder, data, self.cache)
+        context = Context(
+            predictor=predictor,
+            data=asked,
+            splits={},
+            confidence=Confidence(self.settings.confidence, plan.suite.family),
+            rng=rng_of(entry.check.id, self.settings.seed),
+            advance=lambda _: None,
+        )
+        found = _of(target, measure(entry, context).measurements)
+        answers = predictor.predict(asked.inputs)
+        return standing(data, answers, found, 1.0 - self.settings.confidence)
+
     def repaired(
         self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, before: AuditResult
-    ) -> Repair:
+    ) -> _Made:
         """Apply one remedy, audit what it made, and compare."""
         id, place = chosen.remedy.id, self.folder / chosen.remedy.id
         made, tried = self._made(chosen, rows, prepared, place)
@@ -170,7 +328,7 @@ class _Bench:
         self.observer.stage("Comparing")
         again = prepare(settings, self.cache)
         twice = Twice(prepared.audited, self._answers(prepared), self._answers(again))
-        return Repair(
+        repair = Repair(
             remedy=id,
             title=chosen.remedy.title,
             improves=chosen.remedy.improves,
@@ -183,7 +341,9 @@ class _Bench:
             notes=made.record.notes,
             comparison=compare(before, after, twice, chosen.remedy.is_meant_for),
             warnings=chosen.warnings,
+            seconds=made.record.seconds,
         )
+        return _Made(repair, after, twice.after, made.model)
 
     def _made(
         self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, place: Path
@@ -219,6 +379,19 @@ class _Bench:
         return predictor.predict(prepared.audited.inputs)
 
 
+def _measured(result: AuditResult, target: Target | None) -> Measurement | None:
+    """The target as an audit measured it."""
+    if target is None:
+        return None
+    own = [f.measurement for f in result.findings if f.check == target.check]
+    return _of(target, [one for one in own if one is not None])
+
+
+def _of(target: Target, measurements: Iterable[Measurement]) -> Measurement | None:
+    wanted = (target.name, target.slice)
+    return next((one for one in measurements if (one.name, one.slice) == wanted), None)
+
+
 def _verdict(result: AuditResult) -> Verdict:
     decision = result.decision
     return Verdict(
@@ -234,7 +407,7 @@ def _record(
     settings: AuditConfig,
     before: AuditResult,
     rows: RemedyRows,
-    repairs: Sequence[Repair],
+    made: Sequence[_Made],
     folder: Path,
 ) -> Mitigation:
     subject = before.subject
@@ -250,7 +423,7 @@ def _record(
         seed=settings.seed,
         confidence=settings.confidence,
         training_rows=rows.said,
-        repairs=tuple(repairs),
+        repairs=tuple(one.repair for one in made),
         judged=_judged(folder, subject.data_digest, subject.split),
         environment=environment(),
     )

@@ -47,7 +47,7 @@ LAYERS = [
         "training",
         "comparison",
     },
-    {"schedule", "engine", "forecast", "mitigation"},
+    {"schedule", "engine", "forecast", "mitigation", "remedy_choice"},
     {"render", "catalogue"},
     {"api", "guess", "doctor", "demo", "progress", "testing", "verify", "signals", "fetching"},
     {"closed_loop"},

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from auditkit.config import AuditConfig, ModelConfig
 from auditkit.data import AuditData
 from auditkit.errors import AuditkitError
 from auditkit.models.model_folder import inspect_folder
+from auditkit.prediction_store import PredictionStore
 from auditkit.predictor import SharedPredictor
 from auditkit.remedy import Remedy, RemedyContext, RemedyError
 from auditkit.run_identity import own_source, source_digest
@@ -51,6 +53,8 @@ class TrainingRecord:
     trainings: tuple[TrainingReport, ...]
     notes: tuple[str, ...]
     """What the remedy had to say."""
+    seconds: float
+    """It took, in the process that finished it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ def repair(order: Order, folder: Path, told: Told | None = None) -> Repaired:
         work = folder / f"work-{digest[:12]}"
         notes: list[str] = []
         workshop = _workshop(order, work, told or Told())
+        began = time.perf_counter()
         made = _apply(order, workshop, notes, work)
         publish_copy(made, folder)
         record = TrainingRecord(
@@ -160,6 +165,7 @@ def repair(order: Order, folder: Path, told: Told | None = None) -> Repaired:
             params=json.loads(json.dumps(dataclasses.asdict(order.params))),
             trainings=tuple(workshop.reports),
             notes=tuple(notes),
+            seconds=time.perf_counter() - began,
         )
         write_atomic(folder / "training.json", _json(record))
         for left in folder.glob("work-*"):
@@ -235,7 +241,7 @@ def publish_copy(made: Path, folder: Path) -> None:
 
 
 def decisions_of(
-    model: ModelConfig, folder: Path, data: AuditData
+    model: ModelConfig, folder: Path, data: AuditData, store: PredictionStore | None = None
 ) -> tuple[SharedPredictor, AuditData]:
     """Asks the model in a folder, with the thresholds that lie there, and rows to ask it about.
 
@@ -246,9 +252,11 @@ def decisions_of(
     from auditkit.models.transformers_text import load_transformers
 
     settings = model.model_copy(update={"path": str(folder), "revision": None, "backend": "torch"})
-    loaded = with_thresholds(load_transformers(settings, online=False), settings, data.groups)
+    loaded = with_thresholds(
+        load_transformers(settings, online=False, store=store), settings, data.groups, store
+    )
     rows = loaded.with_groups(data) if isinstance(loaded, ThresholdedModel) else data
-    return SharedPredictor(loaded, batch_tokens=model.batch_tokens), rows
+    return SharedPredictor(loaded, batch_tokens=model.batch_tokens, store=store), rows
 
 
 def predictor_of(model: ModelConfig, folder: Path) -> SharedPredictor:
