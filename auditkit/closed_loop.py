@@ -8,7 +8,7 @@ DIR/mitigation.json, mitigation.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -16,16 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from auditkit.api import run
-from auditkit.check import Confidence, Context
 from auditkit.comparison import compare
 from auditkit.config import AuditConfig, load_config, parse_config
-from auditkit.data import AuditData
 from auditkit.engine import environment
 from auditkit.errors import AuditkitError, ConfigError, MissingExtraError, ResultError
-from auditkit.finding import Measurement
 from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
 from auditkit.interruption import raise_if_requested
-from auditkit.measuring import measure
 from auditkit.metrics.changes import Twice
 from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
 from auditkit.model import Capability, Predictions
@@ -33,25 +29,16 @@ from auditkit.models.thresholded import ThresholdedModel
 from auditkit.models.transformers_loading import local_folder
 from auditkit.network import settle_network
 from auditkit.observer import Observer, Silent
-from auditkit.plan import Plan, PlannedCheck, make_plan, remedy_params
+from auditkit.plan import make_plan, remedy_params
 from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import Registry, load_registry
 from auditkit.remedy import Remedy, RemedyError
-from auditkit.remedy_choice import (
-    Choice,
-    Standing,
-    Target,
-    choose_remedy,
-    obstacle,
-    standing,
-    target_of,
-)
 from auditkit.render.mitigation_page import render
 from auditkit.result import AuditResult
 from auditkit.run_store import HISTORY_NAME, read_state
-from auditkit.schedule import rng_of
+from auditkit.side_by_side import Judged, SideBySide
 from auditkit.store import StoreError, write_atomic
 from auditkit.training import (
     Candidate,
@@ -60,7 +47,6 @@ from auditkit.training import (
     Repaired,
     Told,
     choose,
-    decisions_of,
     remedy_rows,
     require,
 )
@@ -113,7 +99,10 @@ def mitigate(
         made, failed = bench.all_repaired(able, rows, prepared, before)
         record = _record(settings, before, rows, made, folder)
         record = replace(record, failures=(*failures, *failed))
-        record = bench.compared(record, rows, prepared, before, made)
+        source = local_folder(settings.model, settings.online)
+        judged = [Judged(before, bench.answers(prepared), source), *(one.judged for one in made)]
+        beside = SideBySide(settings, prepared.audited, rows.validation, bench.observer, cache)
+        record = beside.compared(record, judged)
     write_atomic(folder / RECORD_NAME, record.to_json() + "\n")
     write_atomic(folder / PAGE_NAME, render(Mitigation.from_json(record.to_json())))
     return record
@@ -200,9 +189,7 @@ class _Made:
     """A repair, and what it takes to measure its model further."""
 
     repair: Repair
-    result: AuditResult
-    answers: Predictions
-    model: Path
+    judged: Judged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,80 +227,6 @@ class _Bench:
             raise errors[0]
         return made, failures
 
-    def compared(
-        self,
-        record: Mitigation,
-        rows: RemedyRows,
-        prepared: Prepared,
-        before: AuditResult,
-        made: Sequence[_Made],
-    ) -> Mitigation:
-        """The record with where every model stands, and which the validation rows choose."""
-        target = target_of(one.repair.comparison for one in made)
-        alpha = 1.0 - self.settings.confidence
-        source = local_folder(self.settings.model, self.settings.online)
-        judges = [(before, self._answers(prepared), source)]
-        judges += [(one.result, one.answers, one.model) for one in made]
-        audited = [
-            standing(prepared.audited, answers, _measured(result, target), alpha)
-            for result, answers, _ in judges
-        ]
-        record = replace(
-            record,
-            target=target,
-            audited=audited[0],
-            repairs=tuple(
-                replace(one.repair, audited=own) for one, own in zip(made, audited[1:], strict=True)
-            ),
-        )
-        return record if target is None else self._chosen(record, target, rows, judges)
-
-    def _chosen(
-        self,
-        record: Mitigation,
-        target: Target,
-        rows: RemedyRows,
-        judges: Sequence[tuple[AuditResult, Predictions, Path]],
-    ) -> Mitigation:
-        """The record with what the validation rows say."""
-        registry = load_registry([Path(plugin) for plugin in self.settings.plugins])
-        plan = make_plan(self.settings, registry, frozenset(Capability))
-        entry = next((one for one in plan.checks if one.check.id == target.check), None)
-        hurdle = obstacle(target, entry, rows.validation)
-        if hurdle or entry is None:
-            said = f"The validation rows choose none: {hurdle}"
-            return replace(record, choice=Choice(None, "", said))
-        self.observer.stage("Choosing by the validation rows")
-        stand = [
-            self._validated(entry, target, plan, rows.validation, folder) for _, _, folder in judges
-        ]
-        first = stand[0]
-        repairs = tuple(
-            replace(repair, validated=own)
-            for repair, own in zip(record.repairs, stand[1:], strict=True)
-        )
-        choice = None
-        if first is not None:
-            models = [(repair.remedy, repair.validated) for repair in repairs]
-            choice = choose_remedy(target, first, models)
-        return replace(record, validated=first, repairs=repairs, choice=choice)
-
-    def _validated(
-        self, entry: PlannedCheck, target: Target, plan: Plan, data: AuditData, folder: Path
-    ) -> Standing | None:
-        predictor, asked = decisions_of(self.settings.model, folder, data, self.cache)
-        context = Context(
-            predictor=predictor,
-            data=asked,
-            splits={},
-            confidence=Confidence(self.settings.confidence, plan.suite.family),
-            rng=rng_of(entry.check.id, self.settings.seed),
-            advance=lambda _: None,
-        )
-        found = _of(target, measure(entry, context).measurements)
-        answers = predictor.predict(asked.inputs)
-        return standing(data, answers, found, 1.0 - self.settings.confidence)
-
     def repaired(
         self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, before: AuditResult
     ) -> _Made:
@@ -327,7 +240,7 @@ class _Bench:
         after = run(settings, self.observer, out=place / _AUDIT).result
         self.observer.stage("Comparing")
         again = prepare(settings, self.cache)
-        twice = Twice(prepared.audited, self._answers(prepared), self._answers(again))
+        twice = Twice(prepared.audited, self.answers(prepared), self.answers(again))
         repair = Repair(
             remedy=id,
             title=chosen.remedy.title,
@@ -343,7 +256,7 @@ class _Bench:
             warnings=chosen.warnings,
             seconds=made.record.seconds,
         )
-        return _Made(repair, after, twice.after, made.model)
+        return _Made(repair, Judged(after, twice.after, made.model))
 
     def _made(
         self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, place: Path
@@ -372,24 +285,12 @@ class _Bench:
             self.observer.note(f"{made.model} was made from the same before; it is judged again.")
         return made, tried
 
-    def _answers(self, prepared: Prepared) -> Predictions:
+    def answers(self, prepared: Prepared) -> Predictions:
+        """What a model answers to the audited rows."""
         predictor = SharedPredictor(
             prepared.model, batch_tokens=self.settings.model.batch_tokens, store=self.cache
         )
         return predictor.predict(prepared.audited.inputs)
-
-
-def _measured(result: AuditResult, target: Target | None) -> Measurement | None:
-    """The target as an audit measured it."""
-    if target is None:
-        return None
-    own = [f.measurement for f in result.findings if f.check == target.check]
-    return _of(target, [one for one in own if one is not None])
-
-
-def _of(target: Target, measurements: Iterable[Measurement]) -> Measurement | None:
-    wanted = (target.name, target.slice)
-    return next((one for one in measurements if (one.name, one.slice) == wanted), None)
 
 
 def _verdict(result: AuditResult) -> Verdict:

@@ -50,7 +50,7 @@ LAYERS = [
     {"schedule", "engine", "forecast", "mitigation", "remedy_choice"},
     {"render", "catalogue"},
     {"api", "guess", "doctor", "demo", "progress", "testing", "verify", "signals", "fetching"},
-    {"closed_loop"},
+    {"side_by_side", "closed_loop"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip

@@ -26,6 +26,7 @@ MARKS: Mapping[Word, Mark] = {
 }
 """How a word is shown: never by colour alone."""
 _CALIBRATION = "quality.calibration"
+_VALIDATION = "both on the validation rows"
 _NEAR = 3.0
 """Per cent of the plot within which two points share a label."""
 _WORST_FIRST: tuple[Word, ...] = (
@@ -273,9 +274,9 @@ def _columns(record: Mitigation) -> tuple[str, ...]:
     return (
         "accuracy",
         *([target_name(record.target)] if record.target else []),
+        *([_VALIDATION] if record.validated else []),
         *(f"worst in {family}" for family in families),
         *(["worst in calibration"] if _CALIBRATION in checks else []),
-        *(["on the validation rows"] if record.validated else []),
     )
 
 
@@ -317,7 +318,7 @@ def _before_cell(record: Mitigation, column: str) -> OverviewCell:
     if record.target and column == target_name(record.target) and audited:
         detail = figures.span(audited.interval) if audited.interval else ""
         return OverviewCell(column, None, figures.figure(audited.value), detail)
-    if column == "on the validation rows":
+    if column == _VALIDATION:
         return OverviewCell(column, None, *_validated(record.validated))
     return OverviewCell(column, None, figures.NONE, "")
 
@@ -325,11 +326,11 @@ def _before_cell(record: Mitigation, column: str) -> OverviewCell:
 def _validated(standing: Standing | None) -> tuple[str, str]:
     if standing is None:
         return figures.NONE, ""
-    return f"accuracy {number(standing.accuracy)}", figures.figure(standing.value)
+    return f"{number(standing.accuracy)}, {figures.figure(standing.value)}", ""
 
 
 def _cell(record: Mitigation, repair: Repair, column: str) -> OverviewCell:
-    if column == "on the validation rows":
+    if column == _VALIDATION:
         return OverviewCell(column, None, *_validated(repair.validated))
     changes = repair.comparison.changes
     if column == "accuracy":

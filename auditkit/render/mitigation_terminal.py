@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditkit.comparison import Change
 from auditkit.mitigation import Mitigation, Repair
-from auditkit.render.figures import figure, level, span
+from auditkit.render.figures import NONE, figure, level, span
 from auditkit.render.mitigation_overview import MARKS, chosen_sentence, overview
 from auditkit.render.mitigation_page import sentences, summary_counts
 from auditkit.render.terminal import Pen
@@ -91,7 +91,7 @@ def _overview(record: Mitigation, pen: Pen) -> Iterator[RenderableType]:
         marks = f" ({row.standing})" if row.standing else ""
         yield pen.write(f"{row.number} {row.name}{marks}: {row.gate}", "bold", 300)
         for cell in row.cells:
-            if cell.mark is None and not cell.detail:
+            if cell.value == NONE and not cell.detail:
                 continue
             word = f"{cell.mark.symbol} {cell.mark.word}: " if cell.mark else ""
             detail = f", {cell.detail}" if cell.detail else ""
