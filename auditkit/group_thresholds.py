@@ -108,7 +108,8 @@ def other_class(probabilities: NDArray[np.float64], positive: int) -> NDArray[np
     """The most probable class besides the positive one, shape (n,)."""
     rest = probabilities.copy()
     rest[:, positive] = -1.0
-    return rest.argmax(axis=1).astype(np.int64)
+    best: NDArray[np.int64] = rest.argmax(axis=1)
+    return best
 
 
 def _problem(document: Any) -> str:

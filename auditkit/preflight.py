@@ -87,7 +87,7 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
     notes = _Notes(list(table.notes))
     frame = _frame(config, table, notes)
     model = load_model(config, table, store)
-    if not config.model.recorded and not isinstance(model, TokenModel):
+    if Capability.NEW_INPUTS in model.capabilities and not isinstance(model, TokenModel):
         # What a callable answers, labels or probabilities, shows only with its first answer.
         model.predict([frame.inputs[frame.splits[config.data.evaluate][0]]])
     data = _with_labels(frame, model, config.data, table, notes)

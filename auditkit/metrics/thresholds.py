@@ -100,7 +100,7 @@ def choose(curves: Sequence[Curve], slack: float) -> Chosen:
     tables = [_Highest(one.right) for one in curves]
     windows = [_windows(curves, which, slack) for which in range(len(curves[0].rates))]
     first = windows[0]
-    reachable = sum(table.value(first.start[g], first.stop[g]) for g, table in enumerate(tables))
+    reachable = _most(tables, first.start, first.stop)
     best, picked = -1.0, np.zeros(len(curves), dtype=np.int64)
     for at in np.argsort(-reachable, kind="stable"):
         if reachable[at] <= best:
@@ -110,7 +110,7 @@ def choose(curves: Sequence[Curve], slack: float) -> Chosen:
         for more in windows[1:]:
             start = np.maximum(start, more.start)
             stop = np.minimum(stop, more.stop)
-        totals = sum(table.value(start[g], stop[g]) for g, table in enumerate(tables))
+        totals = _most(tables, start, stop)
         top = int(np.argmax(totals))
         if totals[top] > best:
             best = float(totals[top])
@@ -122,6 +122,14 @@ def choose(curves: Sequence[Curve], slack: float) -> Chosen:
         int(best),
         float((rates.max(axis=0) - rates.min(axis=0)).max()),
     )
+
+
+def _most(tables: Sequence[_Highest], start: Ints, stop: Ints) -> Floats:
+    """Most right answers of all groups with each window, shape (windows,)."""
+    found: Floats = np.sum(
+        [one.value(a, b) for one, a, b in zip(tables, start, stop, strict=True)], axis=0
+    )
+    return found
 
 
 def _counted(place: Ints, rows: NDArray[np.bool_], levels: int) -> Ints:

@@ -39,13 +39,13 @@ BOTH = (THRESHOLDS, GRADIENT)
 
 
 @pytest.fixture(scope="module")
-def unfair(untrained, tmp_path_factory) -> Path:
-    return biased_model(tmp_path_factory.mktemp("unfair"), untrained, 0.7)
+def unfair(learnt, tmp_path_factory) -> Path:
+    return biased_model(tmp_path_factory.mktemp("unfair"), learnt, 0.9)
 
 
 @pytest.fixture(scope="module")
-def fair(untrained, tmp_path_factory) -> Path:
-    return biased_model(tmp_path_factory.mktemp("fair"), untrained, 0.0)
+def fair(learnt, tmp_path_factory) -> Path:
+    return biased_model(tmp_path_factory.mktemp("fair"), learnt, 0.0)
 
 
 def repairing(folder, model, **changed):
@@ -197,7 +197,7 @@ def test_the_rule_decides_by_group_and_leaves_unknown_groups_to_the_model():
     scores = np.array([[0.1, 0.4, 0.5], [0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1],
                        [0.2, 0.35, 0.45], [0.2, 0.35, 0.45]])  # fmt: skip
     found = rule.decide(scores, 1, ["x", "y", "x", "y", "z", None])
-    assert found.labels.tolist() == [1, 0, 1, 1, 2, 2]
+    assert found.labels.tolist() == [1, 2, 1, 1, 2, 2]
     assert (found.probabilities == scores).all()
 
 
