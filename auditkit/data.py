@@ -74,7 +74,8 @@ class AuditData:
     """n rows to audit a model on.
 
     Attributes:
-        inputs: What the model is asked about (texts; row numbers for recorded predictions).
+        inputs: What the model is asked about (texts; row numbers for recorded predictions;
+            pairs of text and group for thresholds by group).
         labels: True class of each row, shape (n,), index into the model's class names; None
             when the data has none.
         class_names: Names of the classes.

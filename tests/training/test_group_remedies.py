@@ -299,12 +299,12 @@ def test_the_folder_is_audited_with_its_thresholds_wherever_it_is(bench, capsys)
     assert [f.measurement.value for f in again.findings if f.measurement] == [
         f.measurement.value for f in first.findings if f.measurement
     ]
+    assert main(["plan", "again.toml"]) == 0
     (bench / "again.toml").write_text(text.replace('sensitive = ["gender"]', ""))
     capsys.readouterr()
     assert main(["run", "again.toml", "--out", "third"]) == 2
     assert "does not name the attribute 'gender'" in capsys.readouterr().err
     assert main(["mitigate", "again.toml", "--remedy", GRADIENT.id]) == 2
-    assert main(["plan", "auditkit.toml"]) in range(6)
 
 
 def test_a_changed_threshold_is_another_model(bench):
