@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from auditkit.models.transformers_text import TransformersText
 
 
+_SHOWN = 8
+
+
 def with_thresholds(
     model: TransformersText,
     config: ModelConfig,
@@ -103,7 +106,9 @@ class ThresholdedModel:
     def warning(self) -> str:
         """What a reader must know before using the model."""
         rule = self.thresholds
-        shown = ", ".join(f"{group} {value:.4g}" for group, value in rule.thresholds.items())
+        first = [*rule.thresholds.items()][:_SHOWN]
+        shown = ", ".join(f"{group} {value:.4g}" for group, value in first)
+        shown += ", …" if len(rule.thresholds) > _SHOWN else ""
         return (
             f"{rule.positive!r} is decided by a threshold for each group of {rule.attribute!r} "
             f"({shown}): the group has to be known when a decision is made, and for some uses the "

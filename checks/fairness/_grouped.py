@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.check import Predictor
 from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.errors import nearest
 from auditkit.metrics.rates import MetricName, Rate, by_group
@@ -18,6 +19,7 @@ RATES: dict[str, tuple[MetricName, ...]] = {
     "error-rate": ("accuracy",),
 }
 """The rates that a constraint compares."""
+_FEWEST = 20
 
 
 def attribute_of(data: AuditData, name: str) -> Attribute:
@@ -58,6 +60,18 @@ def positive_of(data: AuditData) -> int:
             "Set data.positive; it is then compared with all others together.",
         )
     return data.positive
+
+
+def accurate_and_even(predictor: Predictor, data: AuditData) -> float:
+    """Accuracy less the largest gap of a true or false positive rate between groups of 20 rows."""
+    labels = predictor.predict(data.inputs).labels
+    assert data.labels is not None
+    gaps = [
+        rate_gap(labels == index, data.labels == index, attribute, "equalized-odds", _FEWEST)
+        for index in data.viewed_classes()
+        for attribute in data.groups.values()
+    ]
+    return float((labels == data.labels).mean()) - max(gaps, default=0.0)
 
 
 def rate_gap(

@@ -12,7 +12,7 @@ from auditkit.data import MISSING
 from auditkit.metrics.reduction import Constraint, Mixture, Settings, reduce, scale
 from auditkit.remedy import LinearHead, Need, RemedyContext, RemedyError, remedy
 
-from ._grouped import attribute_of, positive_of, rate_gap
+from ._grouped import accurate_and_even, attribute_of, positive_of, rate_gap
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +46,7 @@ class Params:
     improves=("fairness.equalized-odds", "fairness.demographic-parity", "fairness.impact-ratio"),
     needs=(Need.TRAINING_ROWS, Need.GROUPS),
     params=Params,
+    score=accurate_and_even,
     extras=("fairlearn", "sklearn"),
 )
 def exponentiated_gradient(context: RemedyContext, params: Params) -> Path:

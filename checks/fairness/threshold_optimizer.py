@@ -14,7 +14,7 @@ from auditkit.metrics.thresholds import Constraint, Curve, choose, curve
 from auditkit.model import Predictions
 from auditkit.remedy import Need, RemedyContext, RemedyError, remedy
 
-from ._grouped import attribute_of, positive_of, rate_gap
+from ._grouped import accurate_and_even, attribute_of, positive_of, rate_gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Params:
     improves=("fairness.equalized-odds", "fairness.demographic-parity", "fairness.impact-ratio"),
     needs=(Need.TRAINING_ROWS, Need.GROUPS),
     params=Params,
+    score=accurate_and_even,
 )
 def threshold_optimizer(context: RemedyContext, params: Params) -> Path:
     """Leaves the model as it is, and decides by a threshold of its score for each group.

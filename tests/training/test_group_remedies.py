@@ -17,6 +17,7 @@ from auditkit.data import MISSING, Attribute
 from auditkit.errors import ConfigError, ModelError
 from auditkit.group_thresholds import FILE_NAME, GroupThresholds
 from auditkit.mitigation import Mitigation
+from auditkit.model import Predictions
 from auditkit.predictor import SharedPredictor
 from auditkit.remedy import RemedyError
 from auditkit.result import AuditResult
@@ -143,6 +144,33 @@ def test_the_note_says_what_was_chosen_and_how_the_mixture_differed(unfair, tmp_
     GRADIENT.apply(repairing(tmp_path, unfair, note=notes.append), GRADIENT.params())
     assert "Of a mixture of" in notes[0]
     assert "agrees with the chosen head" in notes[0]
+
+
+def test_parameters_are_chosen_by_what_the_thresholds_decide_not_by_accuracy_alone(bench):
+    (bench / "auditkit.toml").write_text(
+        CONFIG + f'[remedies."{THRESHOLDS.id}"]\nchoices.slack = [0.5, 0.02]\n'
+    )
+    mitigate(THRESHOLDS.id)
+    record = Mitigation.from_json((bench / "mitigation" / "mitigation.json").read_bytes())
+    assert len(record.repairs[0].tried) == 2
+    # The model's own answers would score below 0: all of one group's positives are missed.
+    assert all(one.score > 0.8 for one in record.repairs[0].tried)
+
+
+def test_the_score_takes_the_gap_off_the_accuracy():
+    class Fixed:
+        def __init__(self, labels):
+            self.labels = labels
+
+        def predict(self, inputs):
+            return Predictions(self.labels, None)
+
+    data = tiny_data(np.array([0, 1] * 100), {"g": ["a", "a", "b", "b"] * 50}, 2)
+    truth = data.labels
+    unfair = truth.copy()
+    unfair[np.flatnonzero((truth == 1) & (data.groups["g"].codes == 1))[:10]] = 0
+    assert THRESHOLDS.score(Fixed(truth), data) == 1.0
+    assert GRADIENT.score(Fixed(unfair), data) == pytest.approx(0.95 - 0.2)
 
 
 def one_group(data):
