@@ -72,10 +72,10 @@ class Choice:
 
 
 def target_of(comparisons: Iterable[Comparison]) -> Target | None:
-    """The measurement most remedies are meant to improve; None when no check measures one.
+    """What the models are compared by; None when no check measures what they are meant to improve.
 
-    Of several, one that the model failed, then one that has an interval of its change, then the
-    first.
+    Of the measurements that remedies are meant to improve, one that the model failed; of these one
+    with an interval of its change, then the one most remedies are meant for, then the first.
     """
     meant = [change for one in comparisons for change in one.changes if change.meant]
     usable = [c for c in meant if c.before is not None and c.before.value is not None]
@@ -154,7 +154,7 @@ def choose_remedy(
     )
     known = [(id, s, target.cost(s.value)) for id, s in models if s and s.value is not None]
     if before.value is None or not known:
-        return Choice(None, rule, "It is undefined on the validation rows.")
+        return Choice(None, rule, f"The {what} is undefined on the validation rows.")
     better = [one for one in known if one[2] < target.cost(before.value)]
     if not better:
         return Choice(None, rule, f"No remedy improves it on the {before.n:,} validation rows.")
