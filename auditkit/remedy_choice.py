@@ -71,28 +71,45 @@ class Choice:
     reason: str
 
 
-def target_of(comparisons: Iterable[Comparison]) -> Target | None:
+def target_of(repairs: Iterable[tuple[Sequence[str], Comparison]]) -> Target | None:
     """What the models are compared by; None when no check measures what they are meant to improve.
 
-    Of the measurements that remedies are meant to improve, one that the model failed; of these one
-    with an interval of its change, then the one most remedies are meant for, then the first.
-    """
-    meant = [change for one in comparisons for change in one.changes if change.meant]
-    usable = [c for c in meant if c.before is not None and c.before.value is not None]
-    if not usable:
-        return None
-    tally = Counter((change.check, change.name, change.slice) for change in usable)
+    Of the measurements that remedies are meant to improve, one that the model did not pass; of
+    these one with an interval of its change, then the one that stands first in what a remedy is
+    meant for, then the one that most are meant for, then the first.
 
-    def order(change: Change) -> tuple[bool, bool, int]:
+    Args:
+        repairs: What each remedy is meant to improve (ids or families of checks), and what became
+            of its model.
+    """
+    meant = [
+        (_place(change.check, improves), change)
+        for improves, one in repairs
+        for change in one.changes
+        if change.meant and change.before is not None and change.before.value is not None
+    ]
+    if not meant:
+        return None
+    tally = Counter((change.check, change.name, change.slice) for _, change in meant)
+
+    def order(placed: tuple[int, Change]) -> tuple[bool, bool, int, int]:
+        place, change = placed
         assert change.before is not None
         return (
-            change.before.outcome != "fail",
+            change.before.outcome not in {"fail", "inconclusive"},
             change.interval is None,
+            place,
             -tally[change.check, change.name, change.slice],
         )
 
-    first = min(usable, key=order)  # the first of equals
+    _, first = min(meant, key=order)  # the first of equals
     return Target(first.check, first.name, first.slice, first.direction, first.limit)
+
+
+def _place(check: str, improves: Sequence[str]) -> int:
+    """Place of a check in what a remedy is meant to improve."""
+    own = (i for i, name in enumerate(improves) if check == name or check.startswith(f"{name}."))
+    return next(own, len(improves))
 
 
 def standing(

@@ -71,7 +71,7 @@ class SideBySide:
             record: Of the mitigation.
             models: The model before, and that of each repair.
         """
-        target = target_of(repair.comparison for repair in record.repairs)
+        target = target_of((repair.improves, repair.comparison) for repair in record.repairs)
         stand = [
             standing(self.audited, one.answers, _measured(one.result, target), self._alpha)
             for one in models

@@ -89,8 +89,16 @@ def change(check: str, outcome: str, *, meant: bool = True, interval: bool = Tru
                   interval=Interval(-0.1, 0.1) if interval else None, meant=meant)  # fmt: skip
 
 
-def of(*changes: Change) -> Comparison:
-    return Comparison(changes, 0.95, len(changes), 0, 0, 0, None)
+def of(*changes: Change, improves: tuple[str, ...] = ("f",)) -> tuple[tuple[str, ...], Comparison]:
+    return improves, Comparison(changes, 0.95, len(changes), 0, 0, 0, None)
+
+
+def test_the_target_is_what_did_not_pass_and_stands_first():
+    fails, open_ = change("f.a", "fail"), change("f.b", "inconclusive")
+    assert target_of([of(fails, open_, improves=("f.b", "f.a"))]).check == "f.b"
+    assert target_of([of(fails, open_, improves=("f.a", "f.b"))]).check == "f.a"
+    passed = change("f.c", "pass")
+    assert target_of([of(passed, fails, improves=("f.c", "f.a"))]).check == "f.a"
 
 
 def test_the_target_is_what_failed_and_most_remedies_are_for():
