@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.comparison import Change, Comparison
 from auditkit.data import AuditData
@@ -196,4 +197,5 @@ def undominated(accuracy: Sequence[float], cost: Sequence[float]) -> list[bool]:
     gains, costs = np.array(accuracy), np.array(cost)
     as_good = (gains[None] >= gains[:, None]) & (costs[None] <= costs[:, None])
     better = (gains[None] > gains[:, None]) | (costs[None] < costs[:, None])
-    return [not one for one in (as_good & better).any(axis=1).tolist()]
+    beaten: NDArray[np.bool_] = np.any(np.logical_and(as_good, better), axis=1)
+    return [not one for one in beaten.tolist()]

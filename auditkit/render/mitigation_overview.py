@@ -142,8 +142,8 @@ def chosen_sentence(record: Mitigation) -> str:
     own = record.target and _change(repair, record.target)
     if own:
         said.append(
-            f"On the audited rows it goes from {figures.figure(own.before and own.before.value)} "
-            f"to {figures.figure(own.after and own.after.value)}: {own.word}."
+            f"On the audited rows it goes from {figures.figure(own.before.value if own.before else None)} "
+            f"to {figures.figure(own.after.value if own.after else None)}: {own.word}."
         )
     said.append(
         f"{len(worse)} of {len(repair.comparison.changes)} measurements worsened there, and the "
