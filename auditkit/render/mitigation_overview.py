@@ -141,10 +141,8 @@ def chosen_sentence(record: Mitigation) -> str:
     said = [f"Chosen: {choice.remedy}.", choice.reason]
     own = record.target and _change(repair, record.target)
     if own:
-        said.append(
-            f"On the audited rows it goes from {figures.figure(own.before.value if own.before else None)} "
-            f"to {figures.figure(own.after.value if own.after else None)}: {own.word}."
-        )
+        sides = [figures.figure(side.value if side else None) for side in (own.before, own.after)]
+        said.append(f"On the audited rows it goes from {sides[0]} to {sides[1]}: {own.word}.")
     said.append(
         f"{len(worse)} of {len(repair.comparison.changes)} measurements worsened there, and the "
         f"gate {'lets it pass' if repair.verdict.passed else 'blocks it'}."
