@@ -233,12 +233,14 @@ def mitigate_command(
 
     \b
     auditkit mitigate auditkit.toml --remedy robustness.embedding-pgd
+    auditkit mitigate auditkit.toml --remedy A --remedy B    compares both
     auditkit checks                     lists the remedies
 
     The rows to train on come from [training] and must not be audited. Every repaired model is a
     folder that transformers loads. A mitigation that was cut off goes on where it stopped: run the
-    same command again. The exit code is that of the gate for the repaired model; with several
-    remedies 0 if one of them passes, else that of the first.
+    same command again. With several remedies the validation rows choose among the models, and a
+    remedy that fails does not keep the others from it. The exit code is that of the gate for the
+    repaired model; with several 0 if one of them passes, else that of the first; 4 if one failed.
     """
     from auditkit.closed_loop import PAGE_NAME, mitigate
     from auditkit.config import load_config

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,13 @@ from auditkit.api import run
 from auditkit.comparison import compare
 from auditkit.config import AuditConfig, load_config, parse_config
 from auditkit.engine import environment
-from auditkit.errors import ConfigError, MissingExtraError, ResultError
+from auditkit.errors import AuditkitError, ConfigError, MissingExtraError, ResultError
+from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
+from auditkit.interruption import raise_if_requested
 from auditkit.metrics.changes import Twice
-from auditkit.mitigation import Mitigation, Repair, Verdict
+from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
 from auditkit.model import Capability, Predictions
+from auditkit.models.thresholded import ThresholdedModel
 from auditkit.models.transformers_loading import local_folder
 from auditkit.network import settle_network
 from auditkit.observer import Observer, Silent
@@ -35,7 +38,8 @@ from auditkit.remedy import Remedy, RemedyError
 from auditkit.render.mitigation_page import render
 from auditkit.result import AuditResult
 from auditkit.run_store import HISTORY_NAME, read_state
-from auditkit.store import write_atomic
+from auditkit.side_by_side import Judged, SideBySide
+from auditkit.store import StoreError, write_atomic
 from auditkit.training import (
     Candidate,
     Order,
@@ -84,12 +88,21 @@ def mitigate(
         bench = _Bench(settings, folder, observer or Silent(), cache)
         bench.observer.stage("Reading the rows to train on")
         prepared = prepare(settings, cache)
+        if isinstance(prepared.model, ThresholdedModel):
+            raise RemedyError(
+                f"{settings.model.path} decides by thresholds that were chosen for its scores.",
+                f"Copy the folder without {THRESHOLDS}, and repair that.",
+            )
         rows = remedy_rows(settings, prepared)
-        for one in chosen:
-            require(one.remedy, rows)
+        able, failures = _able(chosen, rows)
         before = run(settings, observer, out=folder / _BEFORE).result
-        repairs = [bench.repaired(one, rows, prepared, before) for one in chosen]
-    record = _record(settings, before, rows, repairs, folder)
+        made, failed = bench.all_repaired(able, rows, prepared, before)
+        record = _record(settings, before, rows, made, folder)
+        record = replace(record, failures=(*failures, *failed))
+        source = local_folder(settings.model, settings.online)
+        judged = [Judged(before, bench.answers(prepared), source), *(one.judged for one in made)]
+        beside = SideBySide(settings, prepared.audited, rows.validation, bench.observer, cache)
+        record = beside.compared(record, judged)
     write_atomic(folder / RECORD_NAME, record.to_json() + "\n")
     write_atomic(folder / PAGE_NAME, render(Mitigation.from_json(record.to_json())))
     return record
@@ -147,6 +160,38 @@ def _chosen(settings: AuditConfig, registry: Registry, id: str, allowed: bool) -
     return _Chosen(remedy, combinations, (conflict,) if conflict else ())
 
 
+def _able(chosen: Sequence[_Chosen], rows: RemedyRows) -> tuple[list[_Chosen], list[Failure]]:
+    """The remedies that can work on the rows, and why the others cannot.
+
+    Raises:
+        RemedyError: None can.
+    """
+    able, failures, errors = [], [], []
+    for one in chosen:
+        try:
+            require(one.remedy, rows)
+            able.append(one)
+        except RemedyError as error:
+            errors.append(error)
+            failures.append(_failure(one, error))
+    if not able:
+        raise errors[0]
+    return able, failures
+
+
+def _failure(chosen: _Chosen, error: AuditkitError) -> Failure:
+    reason = f"{error} {error.hint}" if error.hint else str(error)
+    return Failure(chosen.remedy.id, chosen.remedy.title, reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """A repair, and what it takes to measure its model further."""
+
+    repair: Repair
+    judged: Judged
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Bench:
     """Where repairs are made and judged."""
@@ -156,9 +201,35 @@ class _Bench:
     observer: Observer
     cache: PredictionStore | None
 
+    def all_repaired(
+        self, chosen: Sequence[_Chosen], rows: RemedyRows, prepared: Prepared, before: AuditResult
+    ) -> tuple[list[_Made], list[Failure]]:
+        """Apply every remedy; one that fails does not keep the others from it.
+
+        Raises:
+            AuditkitError: None made a model that could be judged, or the disk is at fault.
+        """
+        made: list[_Made] = []
+        failures: list[Failure] = []
+        errors: list[AuditkitError] = []
+        for one in chosen:
+            try:
+                made.append(self.repaired(one, rows, prepared, before))
+            except StoreError:
+                raise
+            except AuditkitError as error:
+                raise_if_requested()
+                errors.append(error)
+                failures.append(_failure(one, error))
+                if len(chosen) > 1:
+                    self.observer.note(f"{one.remedy.id} failed: {error}")
+        if not made:
+            raise errors[0]
+        return made, failures
+
     def repaired(
         self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, before: AuditResult
-    ) -> Repair:
+    ) -> _Made:
         """Apply one remedy, audit what it made, and compare."""
         id, place = chosen.remedy.id, self.folder / chosen.remedy.id
         made, tried = self._made(chosen, rows, prepared, place)
@@ -169,8 +240,8 @@ class _Bench:
         after = run(settings, self.observer, out=place / _AUDIT).result
         self.observer.stage("Comparing")
         again = prepare(settings, self.cache)
-        twice = Twice(prepared.audited, self._answers(prepared), self._answers(again))
-        return Repair(
+        twice = Twice(prepared.audited, self.answers(prepared), self.answers(again))
+        repair = Repair(
             remedy=id,
             title=chosen.remedy.title,
             improves=chosen.remedy.improves,
@@ -183,7 +254,9 @@ class _Bench:
             notes=made.record.notes,
             comparison=compare(before, after, twice, chosen.remedy.is_meant_for),
             warnings=chosen.warnings,
+            seconds=made.record.seconds,
         )
+        return _Made(repair, Judged(after, twice.after, made.model))
 
     def _made(
         self, chosen: _Chosen, rows: RemedyRows, prepared: Prepared, place: Path
@@ -212,7 +285,8 @@ class _Bench:
             self.observer.note(f"{made.model} was made from the same before; it is judged again.")
         return made, tried
 
-    def _answers(self, prepared: Prepared) -> Predictions:
+    def answers(self, prepared: Prepared) -> Predictions:
+        """What a model answers to the audited rows."""
         predictor = SharedPredictor(
             prepared.model, batch_tokens=self.settings.model.batch_tokens, store=self.cache
         )
@@ -234,7 +308,7 @@ def _record(
     settings: AuditConfig,
     before: AuditResult,
     rows: RemedyRows,
-    repairs: Sequence[Repair],
+    made: Sequence[_Made],
     folder: Path,
 ) -> Mitigation:
     subject = before.subject
@@ -250,7 +324,7 @@ def _record(
         seed=settings.seed,
         confidence=settings.confidence,
         training_rows=rows.said,
-        repairs=tuple(repairs),
+        repairs=tuple(one.repair for one in made),
         judged=_judged(folder, subject.data_digest, subject.split),
         environment=environment(),
     )

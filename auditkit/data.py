@@ -46,6 +46,10 @@ class Attribute:
         codes = np.array([MISSING if v is None else index[v] for v in values], dtype=np.int64)
         return cls(name, levels, codes)
 
+    def values(self) -> list[str | None]:
+        """The group of each row; None where it is not known."""
+        return [None if code == MISSING else self.levels[code] for code in self.codes.tolist()]
+
     @property
     def missing(self) -> int:
         """Rows whose group is not known."""
@@ -93,7 +97,8 @@ class AuditData:
     """n rows to audit a model on.
 
     Attributes:
-        inputs: What the model is asked about (texts; row numbers for recorded predictions).
+        inputs: What the model is asked about (texts; row numbers for recorded predictions;
+            pairs of text and group for thresholds by group).
         labels: True class of each row, shape (n,), index into the model's class names; None
             when the data has none.
         class_names: Names of the classes.

@@ -213,7 +213,7 @@ def _subject(config: AuditConfig, prepared: Prepared, checked: dict[str, str]) -
         model_digest=prepared.model.digest,
         class_names=prepared.model.class_names,
         data=prepared.name,
-        data_digest=prepared.data.digest,
+        data_digest=prepared.data_digest,
         split=config.data.evaluate if config.data.split else "all rows",
         rows=len(audited),
         groups=groups,

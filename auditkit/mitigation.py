@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from auditkit.comparison import Comparison
 from auditkit.errors import ResultError
+from auditkit.remedy_choice import Choice, Standing, Target
 from auditkit.training.choice import Candidate
 from auditkit.training.fine_tune import TrainingReport
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_INCOMPLETE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,21 @@ class Repair:
     """What the remedy had to say."""
     warnings: tuple[str, ...] = ()
     """What a reader should know before believing an improvement."""
+    seconds: float = 0.0
+    """Making the model took, in the process that finished it."""
+    audited: Standing | None = None
+    """Where it stands on the audited rows."""
+    validated: Standing | None = None
+    """Where it stands on the validation rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A remedy that made no model that could be judged."""
+
+    remedy: str
+    title: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +91,26 @@ class Mitigation:
     """Repaired models that have been judged by these rows in this folder, these included. The more
     there are, the more the best of them owes to chance."""
     environment: dict[str, str]
+    failures: tuple[Failure, ...] = ()
+    target: Target | None = None
+    """What the remedies are compared by."""
+    audited: Standing | None = None
+    """Where the model before stands on the audited rows."""
+    validated: Standing | None = None
+    """Where the model before stands on the validation rows."""
+    choice: Choice | None = None
+    """Which repaired model the validation rows choose; None when nothing could be chosen by."""
     schema_version: int = SCHEMA_VERSION
 
     @property
     def exit_code(self) -> int:
-        """0 if a repaired model passes the gate, else what the gate says of the first one."""
+        """0 if a repaired model passes the gate, else what the gate says of the first one.
+
+        4 instead of 0 and 3 when a remedy failed: the comparison is incomplete.
+        """
         codes = [repair.verdict.exit_code for repair in self.repairs]
-        return 0 if 0 in codes else codes[0]
+        code = 0 if 0 in codes else codes[0]
+        return _INCOMPLETE if self.failures and code in {0, 3} else code
 
     def to_json(self) -> str:
         """The record as JSON text, keys sorted, without NaN or infinity."""

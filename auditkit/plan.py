@@ -28,7 +28,8 @@ MOST_CHOICES = 50
 
 _LACKING = {
     Capability.PROBABILITIES: "the model gives no probabilities, only labels",
-    Capability.NEW_INPUTS: "there is no model to ask, only recorded predictions",
+    Capability.NEW_INPUTS: "only the data's own rows have an answer: predictions on file, or "
+    "thresholds for a row's group",
     Capability.TOKENS: "the model does not expose its tokenizer",
     Capability.EMBEDDINGS: "the model gives no embeddings of its inputs, or not with this backend",
     Capability.LABELS: "the data has no true labels ([data] label)",

@@ -14,6 +14,7 @@ from auditkit.data import Attribute, AuditData
 from auditkit.errors import ConfigError, DataError, ModelError, nearest
 from auditkit.model import Capability, Model, Predictions, TokenModel, answer_key
 from auditkit.models import load_model
+from auditkit.models.thresholded import ThresholdedModel
 from auditkit.prediction_store import KeptAnswers, PredictionStore
 from auditkit.sampling import draw
 from auditkit.sources import read_table
@@ -45,6 +46,7 @@ class Prepared:
         name: Name of the data source.
         allow_below_chance: Whether a model worse than guessing is audited all the same.
         kept: What earlier audits left about the model; None when nothing is kept of it.
+        read: All rows as they were read, where the model is asked about more than the text.
     """
 
     model: Model
@@ -55,6 +57,12 @@ class Prepared:
     name: str
     allow_below_chance: bool = False
     kept: KeptAnswers | None = None
+    read: AuditData | None = None
+
+    @property
+    def data_digest(self) -> str:
+        """Digest of all rows as they were read."""
+        return (self.data if self.read is None else self.read).digest
 
 
 @runtime_checkable
@@ -79,7 +87,7 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
     notes = _Notes(list(table.notes))
     frame = _frame(config, table, notes)
     model = load_model(config, table, store)
-    if not config.model.recorded and not isinstance(model, TokenModel):
+    if Capability.NEW_INPUTS in model.capabilities and not isinstance(model, TokenModel):
         # What a callable answers, labels or probabilities, shows only with its first answer.
         model.predict([frame.inputs[frame.splits[config.data.evaluate][0]]])
     data = _with_labels(frame, model, config.data, table, notes)
@@ -88,9 +96,13 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
     kept = store.of(answer_key(model)) if store is not None else None
     _look_at_texts(model, audited, kept, notes)
     assumptions = {**model.assumptions, **notes.assumptions}
+    read = data
+    if isinstance(model, ThresholdedModel):
+        data, audited = model.with_groups(data), model.with_groups(audited)
+        notes.warnings.append(model.warning)
     return Prepared(
         model, data, audited, assumptions, tuple(notes.warnings), table.name,
-        config.data.allow_below_chance, kept,
+        config.data.allow_below_chance, kept, read,
     )  # fmt: skip
 
 

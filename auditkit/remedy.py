@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,6 +203,33 @@ class FineTune(Protocol):
         """
 
 
+class LinearHead(Protocol):
+    """The last layer of a classifier, which is linear: what it is given, and what it makes of it.
+
+    Attributes:
+        weight: Shape (classes, width).
+        bias: Shape (classes,).
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def features(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """What the layer is given for each text, shape (n, width)."""
+
+    def replaced(self, weight: NDArray[np.float64], bias: NDArray[np.float64]) -> Path:
+        """A new folder with the model, its last layer set to these."""
+
+
+def no_head() -> LinearHead:
+    """Where nothing opens the model."""
+    raise RemedyError("the model's last layer cannot be reached here.")
+
+
+def _temporary() -> Path:
+    return Path(tempfile.mkdtemp(prefix="auditkit-"))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RemedyContext:
     """Everything a remedy may use. It never sees the rows under audit.
@@ -216,6 +244,9 @@ class RemedyContext:
         seed: Seed of this remedy.
         rng: Random numbers of this remedy alone; the same seed gives the same stream.
         kept: Finished parts of the remedy's work, for when it is cut off.
+        digest: Digest of the model to repair.
+        work: Where to put a model folder that `fine_tune` does not make.
+        head: Opens the last layer of the model to repair, if that is linear.
         advance: Report that a share (0..1) of what is not training is done.
         note: Tell the user something, in a sentence.
     """
@@ -229,6 +260,9 @@ class RemedyContext:
     seed: int
     rng: np.random.Generator
     kept: Kept = field(default_factory=KeptInMemory)
+    digest: str = ""
+    work: Path = field(default_factory=_temporary)
+    head: Callable[[], LinearHead] = no_head
     advance: Callable[[float], None] = lambda _: None
     note: Callable[[str], None] = lambda _: None
 

@@ -123,7 +123,7 @@ def run_inputs(
         split += f", a sample of {config.data.sample}"
     return RunInputs(
         model=prepared.model.digest,
-        data=prepared.data.digest,
+        data=prepared.data_digest,
         split=split,
         suite=plan.suite.digest,
         seed=config.seed,

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not PACKAGE.is_dir(), reason="not a checkout")
 
 LAYERS = [
     {"errors", "interruption", "__init__"},
-    {"finding", "model", "data", "resources"},
+    {"finding", "model", "data", "resources", "group_thresholds"},
     {"stats", "metrics", "check", "remedy", "noise", "behaviour"},
     {"judge", "gate", "config", "result"},
     {
@@ -47,10 +47,10 @@ LAYERS = [
         "training",
         "comparison",
     },
-    {"schedule", "engine", "forecast", "mitigation"},
+    {"schedule", "engine", "forecast", "mitigation", "remedy_choice"},
     {"render", "catalogue"},
     {"api", "guess", "doctor", "demo", "progress", "testing", "verify", "signals", "fetching"},
-    {"closed_loop"},
+    {"side_by_side", "closed_loop"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip

@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 from auditkit.data import MISSING, Attribute
 from auditkit.metrics.rates import MetricName, by_group, class_rate
 
-Criterion = Literal["equalized-odds", "demographic-parity"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 FEWEST = 10
 """Rows below which the rate or mean of a group is too uncertain to choose a model by."""
-RATES: dict[Criterion, tuple[MetricName, ...]] = {
-    "equalized-odds": ("true_positive_rate", "false_positive_rate"),
+RATES: dict[str, tuple[MetricName, ...]] = {
     "demographic-parity": ("selection_rate",),
+    "true-positive-rate": ("true_positive_rate",),
+    "false-positive-rate": ("false_positive_rate",),
+    "equalized-odds": ("true_positive_rate", "false_positive_rate"),
+    "error-rate": ("accuracy",),
 }
+"""The rates that a constraint compares between groups."""
 
 
 def cells(codes: Ints, labels: Ints, classes: int) -> Ints:
@@ -102,7 +105,7 @@ def widest_gap(
     labels: Ints,
     attribute: Attribute,
     classes: tuple[int, ...],
-    criterion: Criterion,
+    constraint: str,
 ) -> float:
     """The largest difference of a rate between two groups with at least `FEWEST` rows that count.
 
@@ -111,13 +114,13 @@ def widest_gap(
         labels: True classes, shape (n,).
         attribute: The groups.
         classes: Classes that are compared with the rest, each in turn.
-        criterion: True and false positive rates, or selection rates.
+        constraint: Which rates, a name in `RATES`.
 
     Returns:
         From 0 to 1; 0 when no two groups can be compared.
     """
     widest = 0.0
-    for metric in RATES[criterion]:
+    for metric in RATES[constraint]:
         for index in classes:
             table = by_group(class_rate(metric, index, labels, predicted), attribute)
             enough = table.sizes >= FEWEST

@@ -26,6 +26,7 @@ def load_model(
         AuditkitError: The model cannot be loaded, or not safely.
     """
     if config.model.path is not None:
+        from auditkit.models.thresholded import with_thresholds
         from auditkit.models.transformers_text import load_transformers
 
         texts: tuple[str, ...] = ()
@@ -33,7 +34,8 @@ def load_model(
             from auditkit.sources.rows import read_texts
 
             texts = read_texts(table, config.data.text)
-        return load_transformers(config.model, online=config.online, store=store, texts=texts)
+        model = load_transformers(config.model, online=config.online, store=store, texts=texts)
+        return with_thresholds(model, config.model, config.data.sensitive, store)
     if config.model.callable is not None:
         from auditkit.models.python_callable import load_callable
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from auditkit.errors import ModelError, UnsafeModelError
+from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
+from auditkit.group_thresholds import digest_with
 
 MAX_JSON = 16_000_000
 """Most bytes of a config file; real ones have a few thousand."""
@@ -52,6 +54,8 @@ class ModelFolder:
         digest: SHA-256 over the sorted names and SHA-256 digests of weights, configs and
             tokenizer files. Links are followed: the content counts.
         weights: The safetensors files.
+        thresholds: The file of thresholds by group that goes with the model, if there is one. It
+            changes no score of the model, so `digest` leaves it out.
     """
 
     path: Path
@@ -60,6 +64,14 @@ class ModelFolder:
     dtypes: frozenset[str]
     digest: str
     weights: tuple[Path, ...]
+    thresholds: Path | None = None
+
+    @property
+    def whole_digest(self) -> str:
+        """The digest with the thresholds, if there are any."""
+        if self.thresholds is None:
+            return self.digest
+        return digest_with(self.digest, self.thresholds)
 
 
 def inspect_folder(path: Path) -> ModelFolder:
@@ -95,6 +107,7 @@ def inspect_folder(path: Path) -> ModelFolder:
         dtypes=dtypes,
         digest=_digest(files),
         weights=tuple(weights),
+        thresholds=files.get(THRESHOLDS),
     )
 
 
@@ -228,7 +241,7 @@ def _widest(path: Path, dtypes: frozenset[str]) -> str:
 def _digest(files: Mapping[str, Path]) -> str:
     whole = hashlib.sha256()
     for name, file in sorted(files.items()):
-        if file.suffix in _READ and name not in _BY_PRODUCTS:
+        if file.suffix in _READ and name not in {*_BY_PRODUCTS, THRESHOLDS}:
             with file.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
             whole.update(f"{len(name)}:{name}:{content}\n".encode("utf-8", "surrogateescape"))

@@ -126,6 +126,11 @@ class TransformersText:
         self.capabilities = _CAPABILITIES | embeds
 
     @property
+    def folder(self) -> Path:
+        """Where it was loaded from."""
+        return self._folder.path
+
+    @property
     def _loaded(self) -> Parts:
         """Weights and tokenizer, loaded at the first use."""
         with self._loading:

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditkit.comparison import Change, Comparison, Word
+from auditkit.comparison import Change, Comparison
 from auditkit.judge import number
 from auditkit.mitigation import Mitigation, Repair, Verdict
 from auditkit.render import figures
 from auditkit.render.charts import Strip, Whisker
 from auditkit.render.html import fill
+from auditkit.render.mitigation_overview import MARKS, Overview, overview, signed
 from auditkit.render.overview import Mark, meaning, split_id
 
 ROWS = 400
 """Measurements in the table of one repair; all are in mitigation.json."""
-
-MARKS: Mapping[Word, Mark] = {
-    "worsened": Mark("fail", "▼", "worsened"),
-    "improved": Mark("pass", "▲", "improved"),
-    "no difference shown": Mark("inconclusive", "=", "no difference shown"),
-    "not compared pairwise": Mark("not-applicable", "–", "not compared pairwise"),
-    "before only": Mark("not-applicable", "–", "before only"),
-    "after only": Mark("not-applicable", "–", "after only"),
-}
-"""How a word is shown: never by colour alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +90,7 @@ class MitigationView:
     title: str
     before: GateView
     facts: tuple[Fact, ...]
+    overview: Overview
     repairs: tuple[RepairView, ...]
     reading: tuple[str, ...]
     version: str
@@ -127,6 +118,7 @@ def view(record: Mitigation) -> MitigationView:
                 + ("; the best of several owes something to chance" if record.judged > 1 else ""),
             ),
         ),
+        overview=overview(record),
         repairs=repairs,
         reading=_READING,
         version=record.environment.get("auditkit", ""),
@@ -139,6 +131,10 @@ _READING = (
     "“Improved” and “worsened” are said only where the whole interval lies on one side of 0; all "
     "the intervals of a table hold together.",
     "“No difference shown” does not mean that there is none: these rows cannot tell.",
+    "In the overview every interval of a single model ends at one-sided bounds of the audit's "
+    "confidence. A model is on the frontier if no other is at least as good in both and better in "
+    "one, going by the values alone. Remedies train, stop or choose by the validation rows as "
+    "well, so what these rows show flatters all repaired models.",
     "Where a check gives no values per example, before and after stand side by side with the "
     "intervals of their own, and nothing is said about the difference.",
 )
@@ -204,11 +200,13 @@ def _facts(repair: Repair) -> tuple[Fact, ...]:
         )
         for one in repair.tried
     )
+    took = (Fact("Made in", figures.duration(repair.seconds)),) if repair.seconds else ()
     return (
         Fact("Model folder", repair.model),
         Fact("Model digest", repair.verdict.model_digest[:12]),
         Fact("Its audit", repair.audit),
         Fact("Parameters", params),
+        *took,
         *tried,
         *(Fact("Note", note) for note in repair.notes),
         *trainings,
@@ -246,7 +244,7 @@ def _row(change: Change, reach: float) -> ChangeRow:
         ),
         before=values[0],
         after=values[1],
-        difference=_signed(change.difference),
+        difference=signed(change.difference),
         interval=figures.span(change.interval),
         n=figures.count(change.n or None),
         outcomes=" → ".join(dict.fromkeys(outcomes)) if change.check else "",
@@ -254,12 +252,6 @@ def _row(change: Change, reach: float) -> ChangeRow:
         note=" ".join(part for part in (change.note, own) if part),
         meant=change.meant,
     )
-
-
-def _signed(value: float | None) -> str:
-    if value is None:
-        return figures.NONE
-    return f"+{number(value)}" if value > 0 else number(value).replace("-", "−")
 
 
 def _reach(change: Change) -> float:
@@ -284,7 +276,7 @@ def _strip(change: Change, reach: float) -> Strip | None:
 
     return Strip(
         shape=MARKS[change.word].name,
-        words=f"{change.word}: {_signed(change.difference)} ({figures.span(change.interval)})",
+        words=f"{change.word}: {signed(change.difference)} ({figures.span(change.interval)})",
         whisker=Whisker(
             at(low, 0.0), at(high, 100.0), at(change.difference, 50.0), low is None, high is None
         ),

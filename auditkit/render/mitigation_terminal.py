@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from auditkit.comparison import Change
 from auditkit.mitigation import Mitigation, Repair
-from auditkit.render.figures import figure, level, span
-from auditkit.render.mitigation_page import MARKS, sentences, summary_counts
+from auditkit.render.figures import NONE, figure, level, span
+from auditkit.render.mitigation_overview import MARKS, chosen_sentence, overview
+from auditkit.render.mitigation_page import sentences, summary_counts
 from auditkit.render.terminal import Pen
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Summary:
         pen = Pen(self.ci_log, options.encoding)
         for repair in self.record.repairs:
             yield from _lines(repair, pen)
+        yield from _overview(self.record, pen)
         yield pen.write(f"before: exit code {self.record.before.exit_code}. "
                         f"{self.record.before.reason}", "dim", 1_000)  # fmt: skip
         for repair in self.record.repairs:
@@ -79,6 +81,27 @@ def _lines(repair: Repair, pen: Pen) -> Iterator[RenderableType]:
     yield _indented(pen.write(f"{counts}. {' '.join(sentences(repair))}", longest=1_000))
     together = f"{seen.compared} paired intervals of {level(1 - seen.level)} each hold together."
     yield _indented(pen.write(together, "dim"))
+    yield pen.write("")
+
+
+def _overview(record: Mitigation, pen: Pen) -> Iterator[RenderableType]:
+    """The models side by side, which one is chosen, and what failed."""
+    seen = overview(record)
+    for row in seen.rows:
+        marks = f" ({row.standing})" if row.standing else ""
+        yield pen.write(f"{row.number} {row.name}{marks}: {row.gate}", "bold", 300)
+        for cell in row.cells:
+            if cell.value == NONE and not cell.detail:
+                continue
+            word = f"{cell.mark.symbol} {cell.mark.word}: " if cell.mark else ""
+            detail = f", {cell.detail}" if cell.detail else ""
+            yield _indented(pen.write(f"{word}{cell.column}: {cell.value}{detail}", "", 400))
+    for failure in seen.failures:
+        yield pen.write(f"FAILED  {failure.remedy}: {failure.reason}", "bold red", 1_000)
+    if seen.chosen:
+        yield pen.write(chosen_sentence(record), "", 1_000)
+    if seen.rule:
+        yield pen.write(f"Rule: {seen.rule}", "dim", 1_000)
     yield pen.write("")
 
 

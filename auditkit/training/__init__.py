@@ -2,7 +2,7 @@
 
 from auditkit.training.choice import Candidate, choose
 from auditkit.training.fine_tune import TrainingReport, Workshop
-from auditkit.training.repair import Order, Repaired, Told, repair
+from auditkit.training.repair import Order, Repaired, Told, decisions_of, repair
 from auditkit.training.rows import RemedyRows, remedy_rows, require
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "TrainingReport",
     "Workshop",
     "choose",
+    "decisions_of",
     "remedy_rows",
     "repair",
     "require",

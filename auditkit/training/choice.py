@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditkit.run_lock import RunLock
 from auditkit.store import recover_folder, write_atomic
-from auditkit.training.repair import Order, Repaired, Told, predictor_of, publish_copy, repair
+from auditkit.training.repair import Order, Repaired, Told, decisions_of, publish_copy, repair
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -81,9 +81,8 @@ def _try_all(
     scores = []
     for number, (order, own) in enumerate(zip(orders, values, strict=True)):
         made = repair(order, folder / "candidates" / str(number), told)
-        predictor = predictor_of(order.config.model, made.model)
-        score = order.remedy.score(predictor, order.rows.validation, order.params)
-        scores.append(float(score))
+        predictor, rows = decisions_of(order.config.model, made.model, order.rows.validation)
+        scores.append(float(order.remedy.score(predictor, rows, order.params)))
         said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in own.items())
         told.note(f"{said}: {scores[-1]:.4g} on the validation rows")
     best = max(range(len(scores)), key=lambda i: (scores[i], -i))

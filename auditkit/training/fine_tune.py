@@ -191,7 +191,7 @@ class Workshop:
             seconds=0.0,
         )
         whole = network.merge_and_unload() if params.lora_rank else network
-        _save(whole.to(dtype).cpu(), source, place / ".model.writing")
+        save_model(whole.to(dtype).cpu(), source, place / ".model.writing")
         return report
 
     def _job(
@@ -269,7 +269,7 @@ def _with_adapters(model: Any, params: TrainingParams) -> Any:
         return peft.get_peft_model(model, settings)
 
 
-def _save(model: Any, source: Path, folder: Path) -> None:
+def save_model(model: Any, source: Path, folder: Path) -> None:
     """Weights and config as transformers writes them; the tokenizer's files as they were."""
     shutil.rmtree(folder, ignore_errors=True)
     model.eval()

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,14 +24,17 @@ import numpy as np
 
 from auditkit.check import Predictor
 from auditkit.config import AuditConfig, ModelConfig
+from auditkit.data import AuditData
 from auditkit.errors import AuditkitError
 from auditkit.models.model_folder import inspect_folder
+from auditkit.prediction_store import PredictionStore
 from auditkit.predictor import SharedPredictor
 from auditkit.remedy import Remedy, RemedyContext, RemedyError
 from auditkit.run_identity import own_source, source_digest
 from auditkit.run_lock import RunLock
 from auditkit.store import publish_folder, recover_folder, unwritable, write_atomic
 from auditkit.training.fine_tune import PACKAGES, TrainingReport, Workshop
+from auditkit.training.linear_head import OpenedHead
 from auditkit.training.rows import RemedyRows
 
 if TYPE_CHECKING:
@@ -49,6 +53,8 @@ class TrainingRecord:
     trainings: tuple[TrainingReport, ...]
     notes: tuple[str, ...]
     """What the remedy had to say."""
+    seconds: float
+    """It took, in the process that finished it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +156,16 @@ def repair(order: Order, folder: Path, told: Told | None = None) -> Repaired:
         work = folder / f"work-{digest[:12]}"
         notes: list[str] = []
         workshop = _workshop(order, work, told or Told())
+        began = time.perf_counter()
         made = _apply(order, workshop, notes, work)
         publish_copy(made, folder)
         record = TrainingRecord(
             order=digest,
-            model=inspect_folder(folder / "model").digest,
+            model=inspect_folder(folder / "model").whole_digest,
             params=json.loads(json.dumps(dataclasses.asdict(order.params))),
             trainings=tuple(workshop.reports),
             notes=tuple(notes),
+            seconds=time.perf_counter() - began,
         )
         write_atomic(folder / "training.json", _json(record))
         for left in folder.glob("work-*"):
@@ -171,7 +179,7 @@ def _finished(folder: Path, digest: str) -> Repaired | None:
     """The model of an earlier run, if it was made from the same and is as it was left."""
     try:
         record = _record_type().validate_json((folder / "training.json").read_bytes())
-        if record.order != digest or inspect_folder(folder / "model").digest != record.model:
+        if record.order != digest or inspect_folder(folder / "model").whole_digest != record.model:
             return None
     except (OSError, ValueError, AuditkitError):
         return None
@@ -206,6 +214,9 @@ def _apply(order: Order, workshop: Workshop, notes: list[str], work: Path) -> Pa
         seed=order.config.seed,
         rng=np.random.default_rng([order.config.seed, entropy]),
         kept=KeptInFolder(work / "kept"),
+        digest=inspect_folder(order.source).digest,
+        work=work / "made",
+        head=lambda: OpenedHead(order.config.model, work / "head", workshop.advance),
         advance=workshop.advance,
         note=note,
     )
@@ -227,6 +238,25 @@ def publish_copy(made: Path, folder: Path) -> None:
         raise unwritable(folder / "model", error) from None
     (folder / "training.json").unlink(missing_ok=True)  # says nothing of a model not yet there
     publish_folder(writing, folder / "model")
+
+
+def decisions_of(
+    model: ModelConfig, folder: Path, data: AuditData, store: PredictionStore | None = None
+) -> tuple[SharedPredictor, AuditData]:
+    """Asks the model in a folder, with the thresholds that lie there, and rows to ask it about.
+
+    Raises:
+        ConfigError: The thresholds are for an attribute that the rows do not have.
+    """
+    from auditkit.models.thresholded import ThresholdedModel, with_thresholds
+    from auditkit.models.transformers_text import load_transformers
+
+    settings = model.model_copy(update={"path": str(folder), "revision": None, "backend": "torch"})
+    loaded = with_thresholds(
+        load_transformers(settings, online=False, store=store), settings, data.groups, store
+    )
+    rows = loaded.with_groups(data) if isinstance(loaded, ThresholdedModel) else data
+    return SharedPredictor(loaded, batch_tokens=model.batch_tokens, store=store), rows
 
 
 def predictor_of(model: ModelConfig, folder: Path) -> SharedPredictor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auditkit.check import Predictor
 from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.errors import nearest
-from auditkit.metrics.group_training import FEWEST, Criterion, Ints, goodness, widest_gap
+from auditkit.metrics.group_training import FEWEST, Ints, goodness, widest_gap
 from auditkit.remedy import RemedyContext, RemedyError, TrainingParams, accuracy
 
 ModelScore = Callable[[NDArray[np.float64]], float]
@@ -38,7 +38,7 @@ class GroupTraining(TrainingParams):
 class GapTraining(GroupTraining):
     """How a fairness remedy trains that is about one gap between groups."""
 
-    criterion: Criterion = "equalized-odds"
+    constraint: Literal["equalized-odds", "demographic-parity"] = "equalized-odds"
     """The gap that is to close: true and false positive rates, or selection rates."""
 
 
@@ -143,7 +143,7 @@ def quality_less_gap(context: RemedyContext, params: GapTraining, groups: Groups
             labels,
             groups.validation,
             data.viewed_classes(),
-            params.criterion,
+            params.constraint,
         )
 
     return score
@@ -153,5 +153,7 @@ def accuracy_less_gap(predictor: Predictor, data: AuditData, params: GapTraining
     """What parameters are chosen by: accuracy less the gap that is to close."""
     predicted = predictor.predict(data.inputs).labels
     attribute = attribute_of(data, params.attributes)
-    gap = widest_gap(predicted, labels_of(data), attribute, data.viewed_classes(), params.criterion)
+    gap = widest_gap(
+        predicted, labels_of(data), attribute, data.viewed_classes(), params.constraint
+    )
     return accuracy(predictor, data) - gap

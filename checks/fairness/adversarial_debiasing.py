@@ -88,7 +88,7 @@ def adversarial_debiasing(context: RemedyContext, params: Params) -> Path:
         Mitchell 2018, Mitigating unwanted biases with adversarial learning.
     """
     groups, classes = groups_of(context, params), len(context.train.class_names)
-    labels, told = labels_of(context.train), params.criterion == "equalized-odds"
+    labels, told = labels_of(context.train), params.constraint == "equalized-odds"
     counts = cell_counts(groups.train, labels, classes)
     table = np.minimum(evenly(counts, within_labels=told), MOST)
     columns = {
@@ -157,7 +157,7 @@ class _AdversarialLoss:
         super().__init__()
         self.width, self.classes, groups = sizes
         self.params, self.steps = params, steps
-        self.told = params.criterion == "equalized-odds"
+        self.told = params.constraint == "equalized-odds"
         self.adversary = torch.nn.Sequential(
             torch.nn.Linear(self.width + self.told * self.classes, params.adversary_width),
             torch.nn.ReLU(),

@@ -57,7 +57,7 @@ def constrained_loss(context: RemedyContext, params: Params) -> Path:
         may be small.
 
     When to use it:
-        When a gap has a limit that must be met, and you can say which: `criterion` and `slack` are
+        When a gap has a limit that must be met, and you can say which: `constraint` and `slack` are
         all that needs to be chosen.
 
     What it costs:
@@ -114,7 +114,7 @@ class _Lagrangian:
 
         super().__init__()
         self.groups, self.classes, self.params = groups, list(classes), params
-        self.by_label = params.criterion == "equalized-odds"
+        self.by_label = params.constraint == "equalized-odds"
         self.forget = 1 / max(steps * MEMORY, 1.0)
         self.move = params.multiplier_rate / steps
         rates = len(classes) * (2 if self.by_label else 1)

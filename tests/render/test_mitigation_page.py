@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -15,7 +16,9 @@ from rich.console import Console
 from auditkit.catalogue import record_schema
 from auditkit.comparison import Change, Comparison, Side
 from auditkit.finding import Interval
-from auditkit.mitigation import Mitigation, Repair, Verdict
+from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
+from auditkit.remedy_choice import Choice, Standing, Target
+from auditkit.render.mitigation_overview import overview
 from auditkit.render.mitigation_page import render, view
 from auditkit.render.mitigation_terminal import summary
 from auditkit.training import Candidate, TrainingReport
@@ -81,6 +84,33 @@ def mitigation(text: str = "plain", *changes: Change) -> Mitigation:
     )  # fmt: skip
 
 
+TARGET = Target("fairness.equalized-odds", "gap", "gender", "max", 0.1)
+
+
+def stands(accuracy: float, gap: float | None) -> Standing:
+    around = Interval(accuracy - 0.02, min(accuracy + 0.02, 1.0))
+    interval = None if gap is None else Interval(max(gap - 0.04, 0.0), gap + 0.05)
+    return Standing(accuracy, around, gap, interval, 400)
+
+
+def several(text: str = "plain") -> Mitigation:
+    """Four repairs: one fair and less accurate, one in between, one dominated, one unmeasured."""
+    base = mitigation(text)
+    names = ("fairness.reweighing", "fairness.threshold-optimizer", "fairness.group-dro", text)
+    places = (stands(0.84, 0.03), stands(0.87, 0.07), stands(0.83, 0.15), stands(0.8, None))
+    repairs = tuple(
+        dataclasses.replace(base.repairs[0], remedy=name, audited=place, validated=place)
+        for name, place in zip(names, places, strict=True)
+    )
+    before = stands(0.88, 0.2)
+    choice = Choice("fairness.threshold-optimizer", "the most accurate within", f"because {text}")
+    failure = Failure("robustness.augmentation", "Retrain", f"memory ran out. {text}")
+    return dataclasses.replace(
+        base, repairs=repairs, target=TARGET, audited=before, validated=before, choice=choice,
+        failures=(failure,),
+    )  # fmt: skip
+
+
 class Tags(HTMLParser):
     """Collects tags, attributes and text."""
 
@@ -121,14 +151,14 @@ def test_every_measurement_stands_in_the_table_with_its_word_and_numbers():
 
 
 def test_the_record_fits_its_schema_and_is_read_back():
-    record = mitigation(HOSTILE)
+    record = several(HOSTILE)
     text = record.to_json()
     jsonschema.validate(json.loads(text), record_schema(Mitigation))
     assert Mitigation.from_json(text).to_json() == text
 
 
 def test_the_page_is_offline_and_has_no_script():
-    page = render(mitigation(HOSTILE))
+    page = render(several(HOSTILE))
     tags = parsed(page)
     assert "script" not in tags.tags
     assert "img" not in tags.tags
@@ -139,7 +169,7 @@ def test_the_page_is_offline_and_has_no_script():
 
 
 def test_text_from_outside_stays_text_and_visible():
-    page = render(mitigation(HOSTILE))
+    page = render(several(HOSTILE))
     assert "&lt;img src=x" in page
     assert "{{7*7}}" in page
     assert "\u202e" not in page
@@ -174,6 +204,87 @@ def printed(record: Mitigation, encoding: str = "utf-8", ci: bool = False) -> st
     return file.buffer.getvalue().decode(encoding)
 
 
+def test_the_chart_has_every_model_the_frontier_and_the_chosen_one():
+    chart = overview(several()).chart
+    assert [point.label for point in chart.points] == ["0", "1", "2", "3"]
+    assert [point.before for point in chart.points] == [True, False, False, False]
+    assert [point.chosen for point in chart.points] == [False, False, True, False]
+    for point in chart.points:
+        assert point.left <= point.x <= point.right
+        assert point.top <= point.y <= point.bottom
+    # Fair and less accurate is left and low; two steps join three models.
+    before, fair, between, _ = chart.points
+    assert fair.x < between.x < before.x
+    assert fair.y > between.y > before.y
+    corners = [(line.x2, line.y2) for line in chart.frontier]
+    assert corners == [(between.x, fair.y), (between.x, between.y),
+                       (before.x, between.y), (before.x, before.y)]  # fmt: skip
+    assert "on the frontier" in chart.words
+    assert chart.limit_label == "limit 0.1"
+
+
+def test_a_measurement_that_should_rise_is_better_to_the_right():
+    record = several()
+    target = dataclasses.replace(TARGET, direction="min")
+    chart = overview(dataclasses.replace(record, target=target)).chart
+    assert "better to the right" in chart.x_label
+    assert len(chart.frontier) == 0  # the model before is best in both
+
+
+def test_models_in_one_place_share_a_label():
+    record = several()
+    same = tuple(dataclasses.replace(one, audited=record.audited) for one in record.repairs)
+    chart = overview(dataclasses.replace(record, repairs=same)).chart
+    assert [point.label for point in chart.points] == ["0, 1, 2, 3, 4", "", "", "", ""]
+
+
+def test_the_overview_says_what_was_chosen_by_which_rule_and_what_failed():
+    text = " ".join(" ".join(parsed(render(several())).text).split())
+    assert "Chosen: fairness.threshold-optimizer. because plain" in text
+    assert "The rule: the most accurate within" in text
+    assert "On the audited rows it goes from 0.2 to 0.05: improved." in text
+    assert "1 of 6 measurements worsened there, and the gate lets it pass." in text
+    assert "robustness.augmentation failed. memory ran out. plain" in text
+    assert "pass, chosen, on the frontier" in text
+
+
+def test_the_worst_of_a_family_stands_in_the_table():
+    seen = overview(several())
+    assert seen.columns == ("accuracy", "equalized-odds gap · gender",
+                            "both on the validation rows", "worst in fairness",
+                            "worst in robustness", "worst in own")  # fmt: skip
+    cells = {cell.column: cell for cell in seen.rows[1].cells}
+    assert cells["worst in fairness"].mark.word == "worsened"
+    assert cells["worst in fairness"].detail.startswith("equalized-odds · ratio · gender, −0.15")
+    assert cells["worst in robustness"].mark.word == "not compared pairwise"
+    assert cells["both on the validation rows"].value == "0.84, 0.03"
+
+
+def test_one_repair_has_an_overview_too():
+    record = several()
+    single = dataclasses.replace(record, repairs=record.repairs[:1], choice=None, failures=())
+    assert len(overview(single).chart.points) == 2
+    assert "Accuracy and what was to be improved" in render(single)
+    assert overview(mitigation()).chart is None
+
+
+def test_a_failed_remedy_makes_the_comparison_incomplete():
+    record = several()
+    assert record.exit_code == 4
+    assert dataclasses.replace(record, failures=()).exit_code == 0
+    blocked = Verdict("m", "d", 1, False, "Blocked.")  # noqa: FBT003
+    repairs = tuple(dataclasses.replace(one, verdict=blocked) for one in record.repairs)
+    assert dataclasses.replace(record, repairs=repairs).exit_code == 1
+
+
+def test_the_terminal_shows_the_models_side_by_side():
+    text = " ".join(printed(several()).split())
+    assert "0 before (on the frontier): blocked" in text
+    assert "2 fairness.threshold-optimizer (chosen, on the frontier): pass" in text
+    assert "FAILED robustness.augmentation: memory ran out. plain" in text
+    assert "Rule: the most accurate within" in text
+
+
 def test_the_terminal_shows_what_changed_and_what_was_hoped_for():
     text = " ".join(printed(mitigation()).split())
     assert "▲ improved: fairness.equalized-odds · gap · gender: 0.2 → 0.05" in text
@@ -184,7 +295,7 @@ def test_the_terminal_shows_what_changed_and_what_was_hoped_for():
 
 
 def test_the_terminal_obeys_nothing_in_the_text():
-    text = printed(mitigation(HOSTILE + "\n::error::x"), ci=True)
+    text = printed(several(HOSTILE + "\n::error::x"), ci=True)
     assert "\x1b[31m" not in text
     assert "::error" not in text
     assert "\u202e" not in text
@@ -207,7 +318,7 @@ def test_in_a_browser_the_page_is_silent_accessible_and_never_wider(
 ) -> None:
     package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
     file = tmp_path / "mitigation.html"
-    file.write_text(render(mitigation(HOSTILE)), encoding="utf-8")
+    file.write_text(render(several(HOSTILE)), encoding="utf-8")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     tab, events = context.new_page(), []
     for event in ("dialog", "console", "pageerror", "request"):

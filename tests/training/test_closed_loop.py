@@ -64,6 +64,20 @@ def clashing(context, params):
 '''
 
 
+FINE = '''
+import shutil
+from pathlib import Path
+from auditkit.remedy import remedy
+
+@remedy("own.fine", title="Copy the model", improves=("quality",))
+def fine(context, params):
+    """Changes nothing."""
+    shutil.rmtree({made!r}, ignore_errors=True)
+    shutil.copytree(context.model, {made!r})
+    return Path({made!r})
+'''
+
+
 @pytest.fixture
 def bench(tmp_path, learnt, monkeypatch) -> Path:
     """A folder with a model, data with four splits' worth of rows, and remedies of its own."""
@@ -267,6 +281,62 @@ def test_a_remedy_that_crashes_leaves_what_there_was(bench, capsys):
     assert kept == {
         file: file.read_bytes() for file in (bench / "mitigation").rglob("*") if file.is_file()
     }
+
+
+def test_a_remedy_that_fails_does_not_keep_the_others_from_it(bench, capsys):
+    write_copy(bench, "raise ZeroDivisionError('planted')")
+    (bench / "own" / "fine.py").write_text(FINE.replace("{made!r}", repr(str(bench / "fine"))))
+    assert mitigate("--remedy", "own.fine") == 4
+    out, err = capsys.readouterr()
+    found = record(bench)
+    assert [one.remedy for one in found.repairs] == ["own.fine"]
+    assert [one.remedy for one in found.failures] == ["own.copy"]
+    assert "crashed: ZeroDivisionError: planted" in found.failures[0].reason
+    assert "FAILED  own.copy" in out
+    assert "own.copy failed" in err
+    assert "own.copy failed" in (bench / "mitigation" / "mitigation.html").read_text(
+        encoding="utf-8"
+    )
+    write_copy(bench)
+    mitigate("--remedy", "own.fine")
+    assert "fine/model was made from the same before" in capsys.readouterr().err
+    assert [one.remedy for one in record(bench).repairs] == ["own.copy", "own.fine"]
+    assert record(bench).failures == ()
+
+
+def test_when_every_remedy_fails_nothing_is_written_over(bench, capsys):
+    mitigate()
+    before = (bench / "mitigation" / "mitigation.json").read_bytes()
+    write_copy(bench, "raise ZeroDivisionError('planted')")
+    assert mitigate("--remedy", "own.clash", "--allow-same-attack") == 4
+    assert "own.copy crashed" in capsys.readouterr().err
+    assert (bench / "mitigation" / "mitigation.json").read_bytes() == before
+
+
+def test_a_remedy_the_rows_do_not_suffice_for_is_named_and_the_others_go_on(bench):
+    text = (bench / "auditkit.toml").read_text()
+    (bench / "auditkit.toml").write_text(
+        text.replace('sensitive = ["gender"]', "").replace(', "fairness.equalized-odds"', "")
+    )
+    assert mitigate("--remedy", "fairness.threshold-optimizer") == 4
+    found = record(bench)
+    assert "needs a sensitive attribute" in found.failures[0].reason
+    assert [one.remedy for one in found.repairs] == ["own.copy"]
+
+
+def test_where_every_model_stands_is_recorded_for_both_kinds_of_rows(bench):
+    mitigate(remedy="robustness.embedding-pgd")
+    found = record(bench)
+    assert found.target is None  # it is meant for robustness, which this audit does not measure
+    assert found.audited.n == 240
+    assert found.repairs[0].audited.accuracy == found.repairs[0].comparison.changes[0].after.value
+    mitigate()
+    found = record(bench)
+    assert (found.target.check, found.target.name) == ("quality.metric", "value")
+    assert found.validated.n == 24
+    assert found.validated == found.repairs[0].validated  # a copy
+    assert found.choice.remedy is None
+    assert "No remedy improves it" in found.choice.reason
 
 
 def test_ctrl_c_in_a_training_says_how_to_go_on_and_the_same_command_does(bench, capsys):

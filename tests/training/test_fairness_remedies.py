@@ -152,7 +152,7 @@ def parity_kept(remedy: str, model: Path, folder: Path, **chosen: Any) -> float:
 
 
 def test_a_limit_on_selection_rates_is_kept_where_true_shares_differ(biased, tmp_path):
-    chosen = {"criterion": "demographic-parity"}
+    chosen = {"constraint": "demographic-parity"}
     assert parity_kept("fairness.constrained-loss", biased, tmp_path, **chosen) < 0.15
 
 
@@ -342,7 +342,7 @@ def test_group_dro_moves_weight_as_sagawa_et_al_do():
 
 def test_the_multiplier_of_a_limit_rises_while_it_is_broken_and_falls_when_it_is_kept():
     data = rows_of({("a", 0): 50, ("a", 1): 50, ("b", 0): 50, ("b", 1): 50})
-    chosen = {"criterion": "demographic-parity", "epochs": 5, "batch": 40, "slack": 0.1}
+    chosen = {"constraint": "demographic-parity", "epochs": 5, "batch": 40, "slack": 0.1}
     loss = loss_of("fairness.constrained-loss", data, **chosen)
     group, labels = torch.tensor([0, 1] * 20), torch.zeros(40, dtype=torch.int64)
     broken = torch.tensor([[0.0, 2.0], [2.0, 0.0]] * 20, requires_grad=True)
@@ -362,12 +362,12 @@ def test_the_multiplier_of_a_limit_rises_while_it_is_broken_and_falls_when_it_is
     assert loss.above[0, 0].item() < before
 
 
-@pytest.mark.parametrize("criterion", ["equalized-odds", "demographic-parity"])
-def test_running_rates_are_those_of_the_rows_for_every_class(criterion):
+@pytest.mark.parametrize("constraint", ["equalized-odds", "demographic-parity"])
+def test_running_rates_are_those_of_the_rows_for_every_class(constraint):
     names = ("x", "y", "z")
     counts = {(group, label): 30 for group in "ab" for label in range(3)}
     data = rows_of(counts, names)
-    chosen = {"criterion": criterion, "epochs": 1, "batch": 180}
+    chosen = {"constraint": constraint, "epochs": 1, "batch": 180}
     loss = loss_of("fairness.constrained-loss", data, **chosen)
     rng = np.random.default_rng(0)
     logits = torch.tensor(rng.normal(size=(180, 3)), dtype=torch.float32)
@@ -376,7 +376,7 @@ def test_running_rates_are_those_of_the_rows_for_every_class(criterion):
     chosen_class = logits.argmax(dim=1).numpy()
     probable = logits.softmax(dim=1).numpy()
     masks = [np.ones((180, 3), dtype=bool)]
-    if criterion == "equalized-odds":
+    if constraint == "equalized-odds":
         truth = labels[:, None] == np.arange(3)
         masks = [truth, ~truth]
     for code in range(2):
@@ -451,7 +451,7 @@ class Answers:
     [
         # 80 rows: group a all right; of b, 5 of 20 positives are missed, 2 of 20 negatives flagged.
         ("fairness.reweighing", {}, 73 / 80 - 5 / 20),
-        ("fairness.constrained-loss", {"criterion": "demographic-parity"}, 73 / 80 - 3 / 40),
+        ("fairness.constrained-loss", {"constraint": "demographic-parity"}, 73 / 80 - 3 / 40),
         ("fairness.adversarial-debiasing", {}, 73 / 80 - 5 / 20),
         ("fairness.group-dro", {}, 15 / 20),
     ],
