@@ -15,7 +15,7 @@ from auditkit.identity.terms import Form, Term
 from auditkit.noise.words import one_to_one, without_addresses
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*")
-_SENTENCE_END = re.compile(r"""(?:^|[.!?…:;\n—–-])["'“”‘’(\[*\s]*$""")
+_SENTENCE_END = re.compile(r"""(?:^|[.!?…:;\n—–]|\s-)["'“”‘’(\[*\s]*$""")
 _ADDRESSES = re.compile(r"(?:[@#]\S+\s+)+$")
 _SPACE = re.compile(r"\s+")
 
