@@ -428,18 +428,20 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
         training = training.model_copy(update={"path": anchored(training.path)})
     directory = config.report.model_copy(update={"directory": anchored(config.report.directory)})
     plugins = [anchored(plugin) for plugin in config.plugins]
+
+    def with_paths(params: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: anchored(value) if names_file(key, value) or names_folder(key, value) else value
+            for key, value in params.items()
+        }
+
     checks = {
-        name: check.model_copy(
-            update={
-                "params": {
-                    key: anchored(value)
-                    if names_file(key, value) or names_folder(key, value)
-                    else value
-                    for key, value in check.params.items()
-                }
-            }
-        )
+        name: check.model_copy(update={"params": with_paths(check.params)})
         for name, check in config.checks.items()
+    }
+    remedies = {
+        name: remedy.model_copy(update={"params": with_paths(remedy.params)})
+        for name, remedy in config.remedies.items()
     }
     return config.model_copy(
         update={
@@ -450,5 +452,6 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
             "cache": cache,
             "training": training,
             "checks": checks,
+            "remedies": remedies,
         }
     )

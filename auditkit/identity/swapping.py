@@ -99,7 +99,7 @@ class Swapper:
         for first, word in enumerate(sentence.words):
             at: defaultdict[tuple[str, str], list[Term]] = defaultdict(list)
             for term in self.terms.by_first_word.get(word, ()):
-                kind = term.attribute, "" if term.group else term.form
+                kind = (term.attribute, "" if term.group else str(term.form))
                 if first >= covered.get(kind, 0) and _stands_at(sentence, first, term):
                     at[kind].append(term)
             for kind, terms in at.items():

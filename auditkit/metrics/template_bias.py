@@ -22,9 +22,10 @@ from auditkit.model import Predictions
 from auditkit.stats.bounded import signed_mean
 from auditkit.stats.gaps import Comparison, combine_max
 
-HOSTILE_CLASSES = frozenset(
-    ["toxic", "toxicity", "hate", "hateful", "hate_speech", "offensive", "abusive", "abuse", "insult", "harmful", "hostile", "negative", "neg"]
-)
+HOSTILE_CLASSES = frozenset({
+    "toxic", "toxicity", "hate", "hateful", "hate_speech", "offensive", "abusive", "abuse",
+    "insult", "harmful", "hostile", "negative", "neg",
+})  # fmt: skip
 """Class names, in lower case, that hostile sentences belong to without being told."""
 _FEWEST = 10
 """Templates of a kind below which nothing is claimed."""

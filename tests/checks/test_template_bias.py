@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-
 import numpy as np
 import pytest
 
 from auditkit.data import AuditData
 from auditkit.finding import Finding, Outcome, Table
+from auditkit.identity import read_templates, read_terms
 from auditkit.metrics.template_bias import TemplateParams
 from auditkit.predictor import SharedPredictor
 from auditkit.registry import load_registry
@@ -24,7 +21,7 @@ DATA = AuditData(("a", "b"), np.array([0, 1]), NAMES, positive=1)
 
 def knows(text: str) -> float:
     """A score that only depends on the sentence, from its letters, hostile ones higher."""
-    spread = sum(map(ord, text.split()[0])) % 7 / 70
+    spread = sum(map(ord, text.split(maxsplit=1)[0])) % 7 / 70
     return 0.2 + spread + 0.6 * any(word in text.lower() for word in BAD)
 
 
@@ -39,7 +36,9 @@ def afraid(text: str) -> list[float]:
 
 def findings(answer, audited=DATA, **params) -> dict[str, Finding]:
     predictor = SharedPredictor(FakeModel(answer, class_names=audited.class_names))
-    found = findings_on(CHECK, audited, predictor, TemplateParams(**params))
+    found = findings_on(
+        CHECK, audited, predictor, TemplateParams(attributes=("religion", "orientation"), **params)
+    )
     return {f.measurement.name if f.measurement else "": f for f in found}
 
 
@@ -67,8 +66,11 @@ def test_a_model_blind_to_the_terms_passes_though_it_errs():
 
 
 def test_a_term_that_hides_hostility_fails_by_its_false_negatives():
+    sentences = read_templates("", read_terms().adjectives()).rows
+    hostile = {one.text for one in sentences if one.label == "hostile"}
+
     def answer(text: str) -> list[float]:
-        share = 0.1 if "Muslim" in text else knows(text)
+        share = 0.1 if "Muslim" in text or text not in hostile else 0.9
         return [1 - share, share]
 
     found = findings(answer)
@@ -146,46 +148,7 @@ def test_labels_alone_give_no_auc():
             answers = SharedPredictor(FakeModel(fair)).predict(inputs)
             return type(answers)(answers.labels, None)
 
-    found = findings_on(CHECK, DATA, Labels(), TemplateParams())
+    found = findings_on(CHECK, DATA, Labels(), TemplateParams(attributes=("age",)))
     assert {f.measurement.name for f in found} == {
         "fpr_deviation", "fnr_deviation", "disagreement"
     }  # fmt: skip
-
-
-def test_the_rates_and_aucs_of_the_published_templates(tmp_path):
-    """Counted apart from the check, on scores that others have published."""
-    import os
-
-    if not os.environ.get("AUDITKIT_DATA"):
-        pytest.skip("AUDITKIT_DATA names no folder of public data sets")
-    folder = os.path.join(os.environ["AUDITKIT_DATA"], "perspective_scored_madlibs")
-    with gzip.open(f"{folder}/scored.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    with open(f"{folder}/golden_unitary_auc.csv", encoding="utf-8") as file:
-        golden = {row["subgroup"]: row for row in csv.DictReader(file)}
-    terms = sorted(golden, key=len, reverse=True)
-    import re
-
-    pattern = re.compile(r"\b(" + "|".join(map(re.escape, terms)) + r")\b", re.IGNORECASE)
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["text", "label", "identity"])
-    scores, kept = {}, []
-    for row in rows:
-        found = pattern.search(row["text"])
-        if found:
-            term = found[1].lower()
-            writer.writerow([row["text"], row["label"], term])
-            scores[row["text"]] = float(row["toxicity_v6"])
-            kept.append((term, int(row["label"]), float(row["toxicity_v6"]) > 0.5))
-    path = tmp_path / "scored.csv"
-    path.write_text(out.getvalue(), encoding="utf-8", newline="")
-    measured = findings(lambda t: [1 - scores[t], scores[t]], templates_file=str(path))
-    negatives = [(t, chosen) for t, label, chosen in kept if label == 0]
-    overall = np.mean([chosen for _, chosen in negatives])
-    expected = sum(
-        abs(np.mean([c for t, c in negatives if t == term]) - overall) for term in golden
-    )
-    shown = table(measured["fpr_deviation"])
-    assert shown["all terms"] == pytest.approx(overall)
-    assert shown["FPED, the sum of distances to it"] == pytest.approx(expected)
