@@ -163,8 +163,12 @@ class Sentence:
 
     @cached_property
     def is_lower(self) -> bool:
-        """Whether the text has no capital at all."""
-        return not any(character.isupper() for character in self.text)
+        """Whether no word has a capital; of a retweet's mark that says nothing."""
+        return not any(
+            self.text[a].isupper()
+            for (a, _), word in zip(self.spans, self.words, strict=True)
+            if word != "rt"
+        )
 
 
 def is_term(sentence: Sentence, first: int, last: int, term: Term) -> Decision:
@@ -246,7 +250,7 @@ def is_compound(sentence: Sentence, first: int, last: int) -> bool:
 
 def is_written_as_name(sentence: Sentence, first: int, last: int, term: Term) -> bool:
     """Whether a capital makes the words part of a name or a title: "Iron Man", "John Lennon"."""
-    if sentence.is_headline or not sentence.is_title(first):
+    if not sentence.is_title(first) or (sentence.is_headline and term.form != "name"):
         return False
     if term.text[0].islower() and not sentence.starts_sentence(first):
         return True

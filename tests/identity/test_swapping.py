@@ -159,6 +159,8 @@ def test_two_names_stay_two_names_and_one_stays_one():
         ("We watched Little Women.", "gender", Reason.PHRASE),
         ("We watched The Wonderful Woman.", "gender", Reason.TITLE),
         ('She played "the good girl" twice', "gender", Reason.TITLE),
+        ("Brad Pitt Met Charlie Sheen There Today", "gender", Reason.PERSON),
+        ("rt melo says they let him play", "gender", Reason.PERSON),
         ("John Lennon sang.", "gender", Reason.PERSON),
         ("I met Obama and he smiled.", "gender", Reason.BOUND),
         ("I met Kowalski and he smiled.", "gender", Reason.PERSON),
