@@ -94,10 +94,19 @@ _DOES = _set("""
     thought looks looked lost won makes made goes went needs isn wasn hasn
 """)
 """Words after which the first word of a sentence is somebody, if it is not a common one."""
+_LEADS_ON = _set("""
+    in with for by from at of on despite after before during through throughout like as when while
+    even if though although until since because unless once whether
+""")
+"""First words after which a pronoun may stand for somebody who is named later."""
+_FORMER = _set(
+    "my your his her their our its yr yrs year years yo month months day days week weeks"
+)
+"""Words before which "old" says how long, or means former."""
 _CALLED = _set("man boy")
-_NO_NOUN_BEFORE = _set("""
-    you me it him her us them i up out now lol shit damn bro fuck hell no yes yeah yo hey aw nah ok
-    thanks sorry please lmao though tho
+_BEFORE_NOUN = _set("""
+    a an the this that my your our their his her its every each any some no one another of which
+    what ya da dat dis ur yo
 """)
 _CALENDAR = _set("""
     i monday tuesday wednesday thursday friday saturday sunday january february march april may june
@@ -189,11 +198,15 @@ def is_term(sentence: Sentence, first: int, last: int, term: Term) -> Decision:
 
 
 def _is_call(sentence: Sentence, at: int) -> bool:
-    """Whether "man" or "boy" is an exclamation: "man, that was close", "thank you man"."""
+    """Whether "man" or "boy" may be an exclamation: no article or the like comes shortly before."""
     if sentence.words[at] not in _CALLED:
         return False
-    parted = at > 0 and "," in sentence.gap(at)
-    return parted or sentence.starts_sentence(at) or sentence.word(at - 1) in _NO_NOUN_BEFORE
+    for index in range(at, max(at - 4, -1), -1):
+        if sentence.word(index - 1) in _BEFORE_NOUN:
+            return False
+        if "," in sentence.gap(index) or sentence.starts_sentence(index):
+            return True
+    return True
 
 
 def _case(sentence: Sentence, at: int, term: Term) -> Decision:
@@ -220,6 +233,8 @@ def _takes_two(sentence: Sentence, at: int) -> bool:
 
 
 def _of_person(sentence: Sentence, first: int, last: int) -> bool:
+    if sentence.words[first] in ("old", "older", "oldest") and sentence.word(first - 1) in _FORMER:
+        return False
     after = sentence.follows(last)
     if after in PERSONS or (after in _BETWEEN and sentence.follows(last + 1) in PERSONS):
         return True
@@ -279,13 +294,15 @@ def other_names(
     """Whether a word may name the person that a pronoun stands for.
 
     With capitals: a capitalised word within a sentence, or one that begins it and does something,
-    terms and `known` aside. Without: any word before the first term that is not a common one.
+    terms and `known` aside; any in a headline. Without: any word before the first term that is
+    not a common one.
     """
     if sentence.is_headline:
-        return False
+        return True
     inside = {index for first, last in terms for index in range(first, last)}
     if sentence.is_lower:
-        return not _COMMON.issuperset(sentence.words[: min(inside)])
+        before = sentence.words[: min(inside)]
+        return not _COMMON.issuperset(before) or not _LEADS_ON.isdisjoint(before[:1])
     return any(
         _may_be_name(sentence, index)
         for index, word in enumerate(sentence.words)

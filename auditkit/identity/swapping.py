@@ -192,7 +192,7 @@ def _stands_at(sentence: Sentence, first: int, term: Term) -> bool:
     if sentence.words[first : first + len(words)] != words:
         return False
     gaps = (sentence.gap(first + i) for i in range(1, len(words)))
-    return all(gap in (" ", "-", "'", "’", ". ") for gap in gaps)
+    return all(gap in (" ", "-", "'", "’", " '", ". ") for gap in gaps)
 
 
 def _reading(sentence: Sentence, match: _Match) -> tuple[Term | None, Reason | None]:
