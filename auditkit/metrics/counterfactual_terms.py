@@ -50,7 +50,8 @@ class TermParams:
     counterparts: int = 2
     """Other groups that each text is rewritten for, drawn by the seed where there are more."""
     minimum_texts: int = 20
-    """Texts of a group below which its direction is pooled with those of other small groups."""
+    """Texts of a group below which its direction is pooled with those of other small groups. An
+    attribute with fewer is only listed, unless it is named in attributes or all have fewer."""
     show: int = 10
     """Pairs shown in the report, those with the largest change. 0 keeps the texts of the data out
     of the run directory."""
@@ -161,8 +162,11 @@ def counterfactual_measurements(context: Context, params: TermParams) -> Iterato
         raise NotApplicable(
             f"no text has an identity term ({', '.join(attributes)}) of {terms.name}"
         )
-    answered = _ask(context, [one for one in found if one.pairs])
     coverage = _coverage(terms, found)
+    if not params.attributes:
+        enough = [one for one in found if one.swappable >= params.minimum_texts]
+        found = enough or found
+    answered = _ask(context, [one for one in found if one.pairs])
     comparisons = sum(2 * len(_directions(one, params)) for one in answered) * len(
         context.data.viewed_classes()
     )
@@ -330,13 +334,15 @@ def _shift(
 def _absolute_shift(context: Context, answered: Answered) -> Measurement:
     values = np.abs(np.stack([*answered.shifts.values()])).mean(axis=0)
     confidence, clusters = context.confidence, answered.clusters
-    claim = signed_mean(values, confidence.claim_alpha, clusters)
+    claim = signed_mean(values, confidence.claim_alpha, clusters, lowest=0.0)
     return Measurement(
         name="absolute_shift",
         value=float(values.mean()),
         n=len(values),
         bounds=Bounds(
-            claim, signed_mean(values, confidence.corrected_alpha(1), clusters), "exact bounds"
+            claim,
+            signed_mean(values, confidence.corrected_alpha(1), clusters, lowest=0.0),
+            "exact bounds",
         ),
         slice=answered.found.attribute,
         note="Mean of how far the score moves, either way, pair by pair.",

@@ -315,8 +315,8 @@ def _disagreement(context: Context, asked: Asked) -> Measurement:
         value=float(each.mean()),
         n=len(each),
         bounds=Bounds(
-            _interval(each, confidence.claim_alpha),
-            signed_mean(each, confidence.corrected_alpha(1)),
+            signed_mean(each, confidence.claim_alpha, lowest=0.0),
+            signed_mean(each, confidence.corrected_alpha(1), lowest=0.0),
             "exact bounds",
         ),
         note="Mean over templates of the share of terms that get the rarer answer.",

@@ -51,7 +51,11 @@ def bernstein_margin(n: int, variance: float, width: float, alpha: float) -> flo
 
 
 def signed_mean(
-    values: NDArray[Any], alpha: float, clusters: NDArray[Any] | None = None
+    values: NDArray[Any],
+    alpha: float,
+    clusters: NDArray[Any] | None = None,
+    *,
+    lowest: float = -1.0,
 ) -> Interval:
     """Bounds of the mean of values in -1..1 that trust no small sample's variance.
 
@@ -66,22 +70,25 @@ def signed_mean(
         alpha: One-sided error of each end, 0..1.
         clusters: Shape (n,); values of one cluster count as one, so that n becomes
             (sum of sizes)² / (sum of squared sizes), Kish's design effect at its largest.
+        lowest: Smallest value possible, -1 or 0; with 0 there are no losses to bound.
 
     Returns:
-        The interval, (-1, 1) for n = 0.
+        The interval, (lowest, 1) for n = 0.
 
     Raises:
-        ValueError: A value lies outside -1..1.
+        ValueError: A value lies outside lowest..1.
     """
     sample = np.asarray(values, dtype=np.float64)
     if not len(sample):
-        return Interval(-1.0, 1.0)
-    if not (np.abs(sample) <= 1).all():
-        raise ValueError("a value lies outside -1..1")
+        return Interval(lowest, 1.0)
+    if not ((sample >= lowest) & (sample <= 1)).all():
+        raise ValueError(f"a value lies outside {lowest:g}..1")
     sizes = np.ones(len(sample)) if clusters is None else np.unique(clusters, return_counts=True)[1]
     n = float(sizes.sum()) ** 2 / float(np.square(sizes).sum())
     gain, loss = float(np.maximum(sample, 0).mean()), float(np.maximum(-sample, 0).mean())
     up, down = clopper_pearson(gain * n, n, alpha), clopper_pearson(loss * n, n, alpha)
+    if lowest >= 0:
+        return up
     assert up.lower is not None and up.upper is not None  # noqa: PT018
     assert down.lower is not None and down.upper is not None  # noqa: PT018
     below = math.hypot(gain - up.lower, down.upper - loss)

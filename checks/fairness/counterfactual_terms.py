@@ -42,8 +42,9 @@ def counterfactual_terms(context: Context, params: TermParams) -> Iterator[Measu
         Each attribute is judged on its own. 0 means that the words make no difference. The note
         says how many texts have a term, how many could be swapped and why the others could not.
         Groups with fewer than `params.minimum_texts` (20) texts share one direction, "another
-        group". About 60 texts without any change are needed for a pass at the default limits, and
-        more when there are some.
+        group"; an attribute with fewer is listed in the first table and not judged, unless it is
+        named in `params.attributes`. About 60 texts in each direction without any change are needed
+        for a pass at the default limits, and more when there are some.
 
     What to do:
         Look at the pairs shown: are answers of one direction worse? Then retrain with

@@ -88,6 +88,16 @@ def test_few_texts_decide_nothing():
     assert named(found, "shift").outcome is Outcome.INCONCLUSIVE
 
 
+def test_an_attribute_of_a_few_texts_is_judged_only_if_it_is_named():
+    rows = [*texts(count=60), "a Muslim family left", "a Hindu family left"]
+    found = findings(data(rows), blind)
+    assert {f.measurement.slice for f in found} == {"gender"}
+    table = named(found, "flip_rate").measurement.evidence[1]
+    assert ("religion", "swapped", 2) in table.rows
+    chosen = findings(data(rows), blind, attributes=("religion",))
+    assert named(chosen, "flip_rate", "religion").outcome is Outcome.INCONCLUSIVE
+
+
 def test_a_shift_without_a_flip_is_found():
     def answer(text: str) -> list[float]:
         share = 0.9 - 0.25 * ("woman" in text)

@@ -70,6 +70,13 @@ def test_of_zeros_and_ones_the_signed_mean_is_clopper_and_pearsons():
     assert signed_mean(-values, 0.05).lower == pytest.approx(-exact.upper, abs=1e-12)
 
 
+def test_values_that_cannot_be_negative_have_no_losses_to_bound():
+    values = np.repeat([1.0, 0.0], [7, 33])
+    exact = clopper_pearson(7, 40, 0.05)
+    assert signed_mean(values, 0.05, lowest=0.0) == exact
+    assert signed_mean(values[:0], 0.05, lowest=0.0) == Interval(0.0, 1.0)
+
+
 def test_signed_means_of_both_signs_cover_at_their_level():
     rng = np.random.default_rng(0)
     shares = [0.1, 0.75, 0.15]
