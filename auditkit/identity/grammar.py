@@ -66,7 +66,7 @@ _EITHER_WAY = _set("""
     back right well home hard first just more most all even now only better best like still alone
     both enough fast good happy mad so once twice every no one two three four five crazy
     shit ass even such half next last bad wrong straight inside outside behind
-    own_ go come get be do say know feel look die cry laugh smile leave sleep die eat
+    go come get be do say know feel look die cry laugh smile leave sleep die eat
 """)
 _TAKES_TWO = _set("""
     give gives gave given giving tell tells told telling show shows showed showing ask asks asked
@@ -219,17 +219,15 @@ def _case(sentence: Sentence, at: int, term: Term) -> Decision:
         before_noun = "no"
     elif sentence.words[at] == "his":
         before_noun = "yes"
-    elif after in _EITHER_WAY or after.endswith(("ly", "ing")) or _takes_two(sentence, at):
+    elif (
+        after in _EITHER_WAY or after.endswith(("ly", "ing")) or sentence.word(at - 1) in _TAKES_TWO
+    ):
         before_noun = "unclear"
     else:
         before_noun = "yes"
     if term.form == "determiner" or before_noun == "unclear":
         return before_noun
     return "yes" if before_noun == "no" else "no"
-
-
-def _takes_two(sentence: Sentence, at: int) -> bool:
-    return sentence.word(at - 1) in _TAKES_TWO
 
 
 def _of_person(sentence: Sentence, first: int, last: int) -> bool:
