@@ -439,17 +439,12 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
     directory = config.report.model_copy(update={"directory": anchored(config.report.directory)})
     plugins = [anchored(plugin) for plugin in config.plugins]
     checks = {
-        name: check.model_copy(
-            update={
-                "params": {
-                    key: anchored(value)
-                    if names_file(key, value) or names_folder(key, value)
-                    else value
-                    for key, value in check.params.items()
-                }
-            }
-        )
+        name: check.model_copy(update={"params": _with_paths(check.params, folder)})
         for name, check in config.checks.items()
+    }
+    remedies = {
+        name: remedy.model_copy(update={"params": _with_paths(remedy.params, folder)})
+        for name, remedy in config.remedies.items()
     }
     return config.model_copy(
         update={
@@ -460,5 +455,16 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
             "cache": cache,
             "training": training,
             "checks": checks,
+            "remedies": remedies,
         }
     )
+
+
+def _with_paths(params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Parameters with the files and folders they name taken from `folder`."""
+    return {
+        key: str(folder / Path(value).expanduser())
+        if names_file(key, value) or names_folder(key, value)
+        else value
+        for key, value in params.items()
+    }

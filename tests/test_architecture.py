@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not PACKAGE.is_dir(), reason="not a checkout")
 LAYERS = [
     {"errors", "interruption", "__init__"},
     {"finding", "model", "data", "resources", "group_thresholds"},
-    {"stats", "metrics", "check", "remedy", "noise", "behaviour"},
+    {"stats", "metrics", "check", "remedy", "noise", "behaviour", "identity"},
     {"judge", "gate", "config", "result"},
     {
         "registry",

@@ -36,7 +36,7 @@ def test_the_wheel_holds_every_module_check_and_template(wheel):
     expected = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "auditkit").rglob("*")
-        if path.suffix in {".py", ".typed", ".json"}
+        if path.suffix in {".py", ".typed", ".json", ".csv"}
     }
     for top in ("checks", "reports"):
         expected |= {

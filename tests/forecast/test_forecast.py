@@ -368,7 +368,7 @@ def test_the_command_says_what_the_cache_and_the_run_directory_hold(here, tiny_m
     asking = next(line for line in out.splitlines() if line.startswith("asking about"))
     assert asking.split()[-5:-2] == ["200", "200", "0"]
     assert "The cache answers everything: the model is not loaded" in out
-    assert out.count("replayed from the store") == 10  # nine checks and the note
+    assert out.count("replayed from the store") == 12  # eleven checks and the note
     assert "not estimated: quality.metric, the interval of f1" in out
     assert main(["plan", "a.toml", "--out", "elsewhere", "--fresh", "--no-cache"]) == 0
     out = capsys.readouterr().out
