@@ -43,8 +43,8 @@ def searching(per_example=5, fail=False):
     """A check that asks `per_example` new inputs about each example, which the answers choose."""
 
     @check(
-        "own.search", title="t", severity=Severity.LOW, needs={Capability.NEW_INPUTS}, params=Params,
-        limits=(Limit("x", "max", 1.0),), grows_with="examples",
+        "own.search", title="t", severity=Severity.LOW, needs={Capability.NEW_INPUTS},
+        params=Params, limits=(Limit("x", "max", 1.0),), grows_with="examples",
     )  # fmt: skip
     def search(context, params):
         "One line."
