@@ -186,6 +186,9 @@ class Check:
     """Importable packages the check needs beyond the core's."""
     resources: Needed = no_resources
     """From the parameters to the files the check reads that do not come with auditkit."""
+    grows_with: str = ""
+    """The parameter its questions grow in proportion to, a number of examples drawn from the rows;
+    for a check whose questions depend on the model's answers. Empty for others."""
 
     @property
     def family(self) -> str:
@@ -222,11 +225,13 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
     limits: tuple[Limit, ...],
     extras: tuple[str, ...] = (),
     resources: Needed = no_resources,
+    grows_with: str = "",
 ) -> Callable[[Measure], Check]:
     """Turn a measuring function into a `Check`. Registers nothing, and needs no base class.
 
     Raises:
-        ValueError: The function has no docstring, or two limits share a name.
+        ValueError: The function has no docstring, two limits share a name, or `grows_with` is no
+            parameter.
     """
 
     def wrap(measure: Measure) -> Check:
@@ -237,6 +242,8 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
         names = [limit.name for limit in limits]
         if len(set(names)) != len(names):
             raise ValueError(f"{id}: two limits share a name: {names}")
+        if grows_with and grows_with not in params.__dataclass_fields__:
+            raise ValueError(f"{id}: grows_with names no parameter: {grows_with!r}")
         return Check(
             id=id,
             title=title,
@@ -249,6 +256,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
             module=measure.__module__,
             extras=extras,
             resources=resources,
+            grows_with=grows_with,
         )
 
     return wrap

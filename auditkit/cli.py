@@ -178,8 +178,9 @@ def plan(
 ) -> int:
     """Say what an audit will cost and what it can show. Writes nothing.
 
-    The model is timed on a few batches, unless the cache answers for it; no check looks at its
-    answers. What the run directory holds already, and what the cache answers, costs nothing.
+    The model is timed on a few batches, unless the cache answers for it. Attacks run on a few rows
+    to see what they cost; no answer or outcome is shown or kept. What the run directory holds
+    already, and what the cache answers, costs nothing.
     """
     from auditkit.forecast import forecast
     from auditkit.forecast.budget import parse_budget

@@ -41,9 +41,12 @@ class Ledger:
         return self.store.begin(self.inputs, observer.note)
 
     def recall(self, check_id: str) -> CheckRecord | None:
-        """The check as it was finished before, and its cost added to the total."""
+        """The check as it was finished before; what this run asked for it is added to the total.
+
+        What an earlier run asked for a replayed check is no cost of this one.
+        """
         record = self.store.recall(check_id, self.keys[check_id]) if self.store else None
-        if record is not None:
+        if record is not None and not record.replayed:
             self.count(record.cost)
         return record
 

@@ -276,6 +276,17 @@ def test_in_a_finished_directory_only_what_changed_is_measured(bench):
     assert bench.executed() == ["own.c3"]
 
 
+def test_what_an_earlier_run_asked_is_no_cost_of_a_run_that_replays_it(bench):
+    first = bench.run().result.timing.asking
+    bench.write_check(3, body="'changed'")
+    second = bench.run().result.timing.asking
+    # A check asks for all rows; beside the five of the first run there is what starting asks.
+    rows = 42
+    assert second.asked == first.asked - 4 * rows
+    bench.cut_off(5)  # the four replayed ones and the changed one are done
+    assert bench.run().result.timing.asking.asked == second.asked
+
+
 def test_a_new_limit_judges_the_old_measurements_again(bench):
     assert bench.run().exit_code == 0
     bench.executed()

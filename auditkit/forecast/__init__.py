@@ -1,6 +1,8 @@
 """An audit before it runs: what it will cost, and what it can show.
 
-No check looks at an answer of the model. What cannot be known so is not estimated.
+Checks are tried with made-up answers. Only one whose questions depend on the model's answers is run
+on a few rows with real ones, to see what it costs; none of them, and no outcome, is shown or kept.
+What cannot be known so is not estimated.
 """
 
 from __future__ import annotations

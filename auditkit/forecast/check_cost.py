@@ -1,16 +1,17 @@
 """What the checks will cost, from running each on growing samples of the rows.
 
-The answers are made up, so that none of the model's is looked at before the audit. A check that
-asks about new inputs is given made-up answers too, twice different ones: where it asks the same
-all the same, what it asks does not depend on the answers and can be counted.
+The answers are made up. A check that asks about new inputs is given made-up answers too, twice
+different ones: where it asks the same all the same, what it asks does not depend on the answers and
+can be counted. A check that says what its questions grow with is tried by a pilot on a few rows
+instead; see `auditkit.forecast.pilot`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from statistics import median
 from typing import Any
 
@@ -18,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import Confidence, Context
+from auditkit.data import AuditData
 from auditkit.finding import Finding, Outcome
 from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, line
+from auditkit.forecast.pilot import Noted, Pilot, is_embedding, not_applicable
 from auditkit.measuring import run_check
 from auditkit.model import Capability, Predictions
 from auditkit.plan import PlannedCheck
@@ -36,8 +39,6 @@ CHECK_SECONDS = 2.0
 """No larger sample is timed than is expected to bring the runs of a check above this."""
 ASKING_SECONDS = 20.0
 """The same for a check that asks about new inputs: how many they are is worth knowing."""
-_EMBEDDING = "embedding"
-"""Marks the key of an input that was embedded: predicting and embedding are two requests."""
 _WRONG = 0.2
 """Share of made-up answers that are drawn from all classes instead of being the label."""
 _STEADY_SECONDS, _STEADY_RUNS = 0.1, 3
@@ -56,6 +57,7 @@ class CheckCost:
         asked: What asking about its new inputs costs: those that neither the audited rows nor an
             earlier check have; None when that depends on the model's answers.
         steady: Share of `asked` that does not depend on the number of rows.
+        until: Share of the rows from which on its costs no longer grow with them.
         once: Seconds of its own, whatever the number of rows: imports, mostly.
         seconds: Seconds of its own that grow with the rows; None when not estimated.
     """
@@ -66,6 +68,7 @@ class CheckCost:
     asks: bool = False
     asked: ModelCost | None = field(default_factory=ModelCost)
     steady: float = 0.0
+    until: float = 1.0
     once: float = 0.0
     seconds: float | None = 0.0
 
@@ -80,6 +83,7 @@ class CheckCost:
         """Its seconds in the model and elsewhere on a share of the rows, if they are estimated."""
         if self.seconds is None or self.asked is None:
             return 0.0, 0.0
+        share = min(share / self.until, 1.0)
         asked = self.steady + (1 - self.steady) * share
         beside_model = self.asked.tokenize + self.asked.lookup
         return asked * self.asked.seconds, self.once + share * self.seconds + asked * beside_model
@@ -140,19 +144,46 @@ class Trial:
         self._data = prepared.audited
         self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
         rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
-        self._answers = MadeUp(prepared, rows, 0), MadeUp(prepared, rows, 1)
+        self._answers = tuple(Noted(MadeUp(prepared, rows, seed), rows) for seed in (0, 1))
+        self._pilot = Pilot(prepared, timer, rows, seed, clock)
         self._timer = timer
         self._confidence = confidence
         self._seed = seed
         self._clock = clock
-        self._asked_before: set[Hashable] = set()
+        self._asked_before: dict[Hashable, float] = {}
+        """The chance that an earlier check will have asked about an input, by its key."""
 
     def cost_of(self, entry: PlannedCheck) -> CheckCost:
+        """Run a check on samples: with made-up answers, or as a pilot where it says it can be."""
+        if entry.check.grows_with and asks_more(entry):
+            return self._piloted(entry)
+        return self._tried(entry)
+
+    def _piloted(self, entry: PlannedCheck) -> CheckCost:
+        """Scale up what a pilot cost."""
+        check_id = entry.check.id
+        seen = self._pilot.of(entry, partial(self._context, entry, self._pilot.sample))
+        if isinstance(seen, str):
+            return CheckCost(check_id, seen)
+        if seen is None:
+            return CheckCost(check_id, asks=True, asked=None, seconds=None)
+        chances = {key: self._asked_before.get(key, 0.0) for key in seen.new}
+        self._asked_before.update(
+            (key, 1 - (1 - chance) * (1 - seen.again)) for key, chance in chances.items()
+        )
+        unasked = [one for key, one in seen.new.items() if chances[key] < 1]
+        share = sum(1 - chance for chance in chances.values()) / max(len(unasked), 1)
+        return CheckCost(
+            check_id, asks=True, asked=self._timer.cost(unasked).times(seen.scale * share),
+            until=seen.until, once=seen.once, seconds=seen.scale * seen.seconds,
+        )  # fmt: skip
+
+    def _tried(self, entry: PlannedCheck) -> CheckCost:
         """Run a check on the smallest sample twice, with different answers, then on larger ones."""
         n, check_id, asks = len(self._data), entry.check.id, asks_more(entry)
         size = min(FEWEST_ROWS, n)
         first = self._run(entry, size, 0, cold=True)
-        if reason := _not_applicable(first.findings):
+        if reason := not_applicable(first.findings):
             return CheckCost(check_id, reason)
         runs = [self._run(entry, size, 1)]
         crashed = any(f.outcome is Outcome.ERROR for f in first.findings)
@@ -188,11 +219,9 @@ class Trial:
         """
         cost = ModelCost()
         for request in runs[-1].requests:
-            new = {key: one for key, one in request.items() if key not in self._asked_before}
-            self._asked_before |= new.keys()
-            cost += self._timer.cost(
-                list(new.values()), embedding=any(_is_embedding(key) for key in new)
-            )
+            new = {k: one for k, one in request.items() if self._asked_before.get(k, 0.0) < 1}
+            self._asked_before |= dict.fromkeys(new, 1.0)
+            cost += self._timer.cost(list(new.values()), embedding=any(map(is_embedding, new)))
         per_check, per_row = _through(runs, [float(len(run.new)) for run in runs])
         everything = per_check + per_row * len(self._data)
         if not cost.distinct:
@@ -206,15 +235,22 @@ class Trial:
         while not seconds or (
             not cold and len(seconds) < _STEADY_RUNS and sum(seconds) < _STEADY_SECONDS
         ):
-            context = Context(
-                answers, sample, self._splits, self._confidence,
-                rng_of(entry.check.id, self._seed), lambda _: None,
-            )  # fmt: skip
+            context = self._context(entry, sample, answers, lambda _: None)
             answers.forget()
             began = self._clock()
             findings = run_check(entry, context)
             seconds.append(self._clock() - began)
         return _Run(size, median(seconds), findings, tuple(answers.requests))
+
+    def _context(
+        self,
+        entry: PlannedCheck,
+        sample: AuditData,
+        answers: Noted,
+        advance: Callable[[float], None],
+    ) -> Context:
+        rng = rng_of(entry.check.id, self._seed)
+        return Context(answers, sample, self._splits, self._confidence, rng, advance)
 
 
 class MadeUp:
@@ -240,40 +276,17 @@ class MadeUp:
         if Capability.PROBABILITIES not in prepared.model.capabilities:
             self._answers = replace(self._answers, probabilities=None)
         self._rows = rows
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew to note what is asked."""
-        self.requests: list[dict[Hashable, Any]] = []
-        """What was asked that is not among the audited rows, by key; each input once."""
-        self._seen: set[Hashable] = set()
 
     def predict(self, inputs: Iterable[Any]) -> Predictions:
         """The answers of the rows; for anything else those of a row its content picks."""
-        rows = []
-        new: dict[Hashable, Any] = {}
-        for one in inputs:
-            key = content_key(one)
-            if key not in self._rows and key not in self._seen:
-                self._seen.add(key)
-                new[key] = one
-            rows.append(self._rows[key] if key in self._rows else self._picked(key))
-        if new:
-            self.requests.append(new)
+        keys = map(content_key, inputs)
+        rows = [self._rows[key] if key in self._rows else self._picked(key) for key in keys]
         return self._answers.take(np.array(rows, dtype=np.int64))
 
     def embed(self, inputs: Iterable[Any]) -> NDArray[np.float32]:
-        """Made-up embeddings; each input counts as asked about once more."""
-        rows = []
-        new: dict[Hashable, Any] = {}
-        for one in inputs:
-            key = content_key(one)
-            if (_EMBEDDING, key) not in self._seen:
-                self._seen.add((_EMBEDDING, key))
-                new[_EMBEDDING, key] = one
-            rows.append(self._rows[key] if key in self._rows else self._picked(key))
-        if new:
-            self.requests.append(new)
+        """Made-up embeddings: those of the row whose answer is given."""
+        keys = map(content_key, inputs)
+        rows = [self._rows[key] if key in self._rows else self._picked(key) for key in keys]
         return self._embeddings[np.array(rows, dtype=np.int64)]
 
     @cached_property
@@ -286,19 +299,8 @@ class MadeUp:
         return int.from_bytes(digest, "little") % len(self._answers)
 
 
-def _is_embedding(key: Hashable) -> bool:
-    return isinstance(key, tuple) and key[:1] == (_EMBEDDING,)
-
-
 def _through(runs: list[_Run], values: list[float]) -> tuple[float, float]:
     """What is paid once and what each row costs, by the two largest samples."""
     if len(runs) == 1:
         return 0.0, values[0] / max(runs[0].rows, 1)
     return line((runs[-2].rows, runs[-1].rows), (values[-2], values[-1]))
-
-
-def _not_applicable(findings: list[Finding]) -> str:
-    """Why a check measured nothing at all; empty when it did."""
-    reasons = [f.message for f in findings if f.outcome is Outcome.NOT_APPLICABLE]
-    nothing = all(f.measurement is None for f in findings)
-    return reasons[0] if reasons and nothing else ""

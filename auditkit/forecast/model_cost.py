@@ -24,6 +24,8 @@ from auditkit.model import (
 )
 from auditkit.predictor import (
     BATCH_ROWS,
+    Advance,
+    SharedPredictor,
     by_count,
     by_length,
     content_digest,
@@ -187,6 +189,10 @@ class ModelTimer:
         else:
             pace = self._row_pace(inputs)
         return 2 * float(pace.seconds(np.array([longest]), np.array([len(inputs)])).sum())
+
+    def predictor(self, advance: Advance) -> SharedPredictor:
+        """The model itself, asked in batches as the audit's are; nothing is kept in the cache."""
+        return SharedPredictor(self._model, batch_tokens=self._budget, advance=advance)
 
     def kept_answers(self, inputs: Sequence[Any]) -> Predictions | None:
         """The answers for these inputs if the cache has all of them."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import Context
-from auditkit.data import MISSING, Attribute
+from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
 from auditkit.metrics.disparity import (
     WHISKER_LEVEL,
@@ -19,6 +19,7 @@ from auditkit.metrics.disparity import (
     missing_rows,
     nothing_to_compare,
 )
+from auditkit.model import Predictions
 from auditkit.stats.auc import AucEstimate, auc_components, auc_difference, auc_interval
 from auditkit.stats.gaps import Comparison, combine_max
 
@@ -81,20 +82,29 @@ class _Row:
         return min(self.estimate.n_pos, self.estimate.n_neg) >= FEWEST and self.rows >= minimum
 
 
-def auc_measurements(context: Context, params: GroupChoice) -> Iterator[Measurement]:
-    """The largest drop of a group's AUC below the overall one, one measurement per attribute."""
+def auc_measurements(
+    context: Context, answers: Predictions, params: GroupChoice
+) -> Iterator[Measurement]:
+    """The largest drop of a group's AUC below the overall one, one measurement per attribute.
+
+    Args:
+        context: Data and levels.
+        answers: Of the rows of the data.
+        params: Which groups.
+    """
     attributes = chosen_attributes(context.data, params)
     classes = context.data.viewed_classes()
     comparisons = 3 * len(classes) * sum(len(a.levels) for a in attributes)
     for done, attribute in enumerate(attributes):
-        rows = [row for index in classes for row in _rows(context, attribute, index)]
+        rows = [row for index in classes for row in _rows(context.data, answers, attribute, index)]
         yield _drop(context, attribute, rows, comparisons, params.minimum_group_size)
         context.advance((done + 1) / len(attributes))
 
 
-def _rows(context: Context, attribute: Attribute, class_index: int) -> Iterator[_Row]:
-    data = context.data
-    probabilities = context.predictor.predict(data.inputs).probabilities
+def _rows(
+    data: AuditData, answers: Predictions, attribute: Attribute, class_index: int
+) -> Iterator[_Row]:
+    probabilities = answers.probabilities
     assert probabilities is not None
     assert data.labels is not None
     scores, truth = probabilities[:, class_index], data.labels == class_index

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measur
 from auditkit.identity import read_templates, read_terms
 from auditkit.identity.templates import HOSTILE, NEUTRAL, Filled, Sentences
 from auditkit.metrics.counterfactual_terms import chosen_terms
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.disparity import GroupChoice
 from auditkit.metrics.identity_auc import auc_measurements
 from auditkit.model import Predictions
 from auditkit.stats.bounded import signed_mean
@@ -269,17 +268,6 @@ def _rates(asked: Asked, values: Sequence[Floats], *, loaded: bool) -> tuple[Est
     return chart, Table(f"{short} by term", ("term", "sentences", short), tuple(cells))
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Answers already given, by row number of the sentences."""
-
-    answers: Predictions
-
-    def predict(self, inputs: Iterable[Any]) -> Predictions:
-        """The answers to the sentences, which are asked for all together."""
-        return self.answers.take(np.array([*inputs], dtype=np.int64))
-
-
 def _auc_drop(context: Context, asked: Asked) -> Iterator[Measurement]:
     """Subgroup, BPSN and BNSP AUC of each term; sentences of one template are a cluster."""
     other = next(i for i in range(len(context.data.class_names)) if i != asked.loaded)
@@ -291,9 +279,8 @@ def _auc_drop(context: Context, asked: Asked) -> Iterator[Measurement]:
         groups={"term": Attribute("term", asked.terms, asked.term)},
         clusters=asked.template,
     )
-    on_sentences = replace(context, data=data, predictor=_Known(asked.answers))
-    params = GroupParams(intersections=False)
-    for measurement in auc_measurements(on_sentences, params):
+    choice = GroupChoice(intersections=False)
+    for measurement in auc_measurements(replace(context, data=data), asked.answers, choice):
         yield replace(measurement, name="auc_drop", slice="")
 
 

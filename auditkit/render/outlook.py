@@ -170,8 +170,8 @@ def _cost_notes(expected: Forecast) -> Iterator[str]:
         )
     if not expected.complete:
         yield (
-            "not estimated: what the check asks depends on the model's answers, or it fails on "
-            "made-up ones. The total leaves it out."
+            "not estimated: what the check asks depends on the model's answers, it fails on "
+            "made-up ones, or its pilot failed or took too long. The total leaves it out."
         )
     if any(c.asked is not None and c.asked.distinct for c in expected.checks):
         yield (

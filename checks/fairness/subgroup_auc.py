@@ -49,4 +49,5 @@ def subgroup_auc(context: Context, params: GroupChoice) -> Iterator[Measurement]
         Borkan et al. 2019, Nuanced metrics for measuring unintended bias. DeLong 1988; Sun & Xu
         2014.
     """
-    yield from auc_measurements(context, params)
+    answers = context.predictor.predict(context.data.inputs)
+    yield from auc_measurements(context, answers, params)

@@ -82,6 +82,7 @@ def needed(params: Params) -> Iterable[Resource]:
     ),
     extras=("textattack", "greenlet"),
     resources=needed,
+    grows_with="examples",
 )
 def adversarial_attack(context: Context, params: Params) -> Iterator[Measurement]:
     """Accuracy on examples that an attack has tried to turn, and how often it succeeds.

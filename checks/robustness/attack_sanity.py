@@ -70,6 +70,7 @@ def needed(params: Params) -> Iterable[Resource]:
     ),
     extras=("textattack", "greenlet"),
     resources=needed,
+    grows_with="examples",
 )
 def attack_sanity(context: Context, params: Params) -> Iterator[Measurement]:
     """Whether an attack keeps still without queries, gains by more of them, and beats chance.

@@ -58,6 +58,7 @@ def needed(params: Params) -> Iterable[Resource]:
     limits=(Limit("gap", "max", 0.1, means="a difference of attack success rates"),),
     extras=("textattack", "greenlet"),
     resources=needed,
+    grows_with="examples",
 )
 def fairness_of_robustness(context: Context, params: Params) -> Iterator[Measurement]:
     """The largest difference between two groups in how often an attack turns a right answer.

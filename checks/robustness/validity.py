@@ -107,6 +107,7 @@ def needed(params: Params) -> Iterable[Resource]:
     ),
     extras=("textattack", "greenlet"),
     resources=needed,
+    grows_with="examples",
 )
 def validity(context: Context, params: Params) -> Iterator[Measurement]:
     """Success rate of an attack, counting only texts whose meaning is judged kept.
