@@ -97,7 +97,7 @@ class SharedPredictor:
         """What asking has cost so far."""
         return PredictorStatistics(
             asked=self._asked,
-            distinct=len(self._rows),
+            distinct=len(self._rows) + len(self._vectors),
             tokens=self._tokens,
             padding=self._padding,
             batches=self._batches,
@@ -176,6 +176,7 @@ class SharedPredictor:
                 self._batches += 1
                 done += len(positions)
                 self._advance(done, len(fresh))
+        self._cached += len(fresh) - int(missing.sum())
         return vectors
 
     def recall(self, inputs: Iterable[Any]) -> Predictions:

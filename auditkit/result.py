@@ -109,16 +109,17 @@ class PredictorStatistics:
     asked: int = 0
     """Inputs the checks asked about."""
     distinct: int = 0
-    """Distinct inputs, each of which reached the model at most once."""
+    """Distinct questions (an input, or its embedding), each of which reached the model at most
+    once."""
     tokens: int = 0
     """Tokens the model was asked about."""
     padding: int = 0
     """Padding tokens the model computed besides."""
     batches: int = 0
     cached: int = 0
-    """Distinct inputs answered from disk, as an earlier audit left them."""
+    """Distinct questions answered from disk, as an earlier audit left them."""
     embedded: int = 0
-    """Distinct inputs whose embedding was asked for; each reached the model at most once more."""
+    """Distinct questions that were for an embedding."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ import numpy as np
 from calibration import LIMIT, POWER, gate
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import binom
+from scipy.stats import binom, fisher_exact
 
 from auditkit.check import Check, Confidence
 from auditkit.data import AuditData
@@ -182,7 +182,9 @@ class Shares:
         """What is wrong with it, if anything."""
         if self.is_wrong and self.bounds > binom.isf(FLAKE, COUNTED_RUNS, 0.05) / COUNTED_RUNS:
             yield f"{self.of} is wrong in {self.bounds:.1%}"
-        if abs(self.judged - self.bounds) > 4 * _spread(self.bounds, runs, COUNTED_RUNS):
+        said = [[round(share * n), n - round(share * n)] for share, n in (
+            (self.judged, runs), (self.bounds, COUNTED_RUNS))]  # fmt: skip
+        if fisher_exact(said).pvalue < FLAKE:
             yield f"{self.of} in {self.judged:.1%}, by the bounds alone {self.bounds:.1%}"
         if self.errors_off is not None and self.errors_off > 3:
             yield f"{self.of} in {self.bounds:.1%}, published {self.published:.1%}"

@@ -695,7 +695,8 @@ def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
     assert loaded == []
     asked, distinct = cold.timing.asking.asked, cold.timing.asking.distinct
     assert distinct > 120  # with the noisy texts
-    assert warm.timing.asking == PredictorStatistics(asked, distinct, cached=distinct)
+    answered = PredictorStatistics(asked, distinct, cached=distinct, embedded=120)
+    assert warm.timing.asking == answered
     assert warm.timing.model_seconds == 0
     blank = {"timing": Timing()}
     assert replace(warm, **blank).to_json() == replace(cold, **blank).to_json()

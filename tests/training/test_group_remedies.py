@@ -169,8 +169,8 @@ def test_the_score_takes_the_gap_off_the_accuracy():
     truth = data.labels
     unfair = truth.copy()
     unfair[np.flatnonzero((truth == 1) & (data.groups["g"].codes == 1))[:10]] = 0
-    assert THRESHOLDS.score(Fixed(truth), data) == 1.0
-    assert GRADIENT.score(Fixed(unfair), data) == pytest.approx(0.95 - 0.2)
+    assert THRESHOLDS.score(Fixed(truth), data, THRESHOLDS.params()) == 1.0
+    assert GRADIENT.score(Fixed(unfair), data, GRADIENT.params()) == pytest.approx(0.95 - 0.2)
 
 
 def one_group(data):
