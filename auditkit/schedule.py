@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib import import_module
 
 import numpy as np
 
@@ -24,6 +25,10 @@ from auditkit.predictor import AnsweredRows, SharedPredictor
 
 _ASKING = {Capability.NEW_INPUTS, Capability.EMBEDDINGS}
 """What the model has to be asked for, besides its answers for the audited rows."""
+_IMPORTED_BY_BOTH = (
+    "pandas", "scipy.stats", "sklearn.metrics", "sklearn.linear_model", "sklearn.neighbors",
+    "statsmodels.stats.proportion",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger)
         for position, entry in waiting:
             crew.run(entry, position)
         return
+    _import_for_both()
     with ThreadPoolExecutor(1, "auditkit-checks") as pool:
         beside = pool.submit(crew.run_beside, [entry for _, entry in others])
         try:
@@ -92,6 +98,16 @@ def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger)
             beside.result()
         finally:
             crew.stopped.set()
+
+
+def _import_for_both() -> None:
+    """Import what checks on either thread import.
+
+    Two threads that import a package whose modules import each other can deadlock, and then one
+    of the checks crashes (python/cpython#83065).
+    """
+    for package in _IMPORTED_BY_BOTH:
+        import_module(package)
 
 
 def asks_more(entry: PlannedCheck) -> bool:
