@@ -55,7 +55,8 @@ class AttackSettings:
         timeout: Most seconds for one example; None for no bound. What is counted is the time its
             own steps take and its share of the model's time, so that it does not depend on how
             many run at once. An attack is stopped between two requests, never inside one.
-        in_flight: Examples attacked at once. Outcomes do not depend on it.
+        in_flight: Examples attacked at once. Outcomes depend on it only where the search compares
+            texts whose scores differ by no more than rounding, which follows the batch.
     """
 
     seed: int = 0
