@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
+from auditkit.content import content_digest, content_key
 from auditkit.data import AuditData
 from auditkit.finding import Finding, Interval, Measurement
 from auditkit.metrics.changes import KNOWN, ROUNDING, Twice, Which, recompute
-from auditkit.predictor import content_digest, content_key
 from auditkit.result import AuditResult
 from auditkit.stats.bootstrap import RowDesign, bootstrap_rows
 from auditkit.stats.intervals import mean_interval

@@ -213,7 +213,7 @@ def test_audits_of_other_rows_or_another_suite_are_not_compared():
 
 
 def test_examples_of_clustered_rows_need_a_known_cluster():
-    from auditkit.predictor import content_digest
+    from auditkit.content import content_digest
 
     texts = tuple(f"text {i}" for i in range(N))
     data = AuditData(

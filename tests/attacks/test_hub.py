@@ -18,9 +18,9 @@ from auditkit.attacks import (
     find_recipe,
     hub,
 )
+from auditkit.content import content_digest
 from auditkit.errors import ConfigError, ModelError
 from auditkit.model import Predictions
-from auditkit.predictor import content_digest
 
 
 def beam(textattack: Any, wrapper: Any) -> Any:
