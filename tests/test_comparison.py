@@ -13,7 +13,7 @@ from auditkit.config import Policy
 from auditkit.data import AuditData
 from auditkit.finding import Bounds, Finding, Interval, Measurement, Outcome, Severity
 from auditkit.gate import decide
-from auditkit.metrics.changes import Twice
+from auditkit.metrics.answered_twice import Twice
 from auditkit.model import Predictions
 from auditkit.result import AuditResult, Subject, Suite, SuiteCheck, SuiteLimit, Timing
 from auditkit.testing import tiny_data
