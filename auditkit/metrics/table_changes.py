@@ -16,9 +16,8 @@ from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
 from auditkit.metrics.strata import stratum_cells
 from auditkit.metrics.thresholds import score_bins
 from auditkit.stats.changes import (
-    change_of_largest,
     cluster_draws,
-    covariance_of,
+    drawn_change_of_largest,
     mirrored,
     table_draws,
 )
@@ -30,7 +29,7 @@ largest is the measurement; NaN where one is undefined."""
 
 MOST_CELLS = 1_000_000
 """Cells of groups, truth and both answers from which on nothing is compared."""
-MOST_QUANTITIES = 2_000
+MOST_QUANTITIES = 20_000
 """Pairs of groups times rates from which on nothing is compared: all pairs of them would be."""
 
 
@@ -223,9 +222,13 @@ def _of_tables(
         freedom = len(members) - 1
         flat = np.bincount(number * table.size + cells, minlength=len(members) * table.size)
         draws = cluster_draws(flat.reshape(len(members), *shape).astype(np.int64), rng)
-    covariance = covariance_of(draws, lambda tables: both(tables)[:, chosen])
-    first, second = own[:m][usable], own[m:][usable]
-    interval = change_of_largest(first, second, covariance, alpha, freedom)
+    interval = drawn_change_of_largest(
+        (own[:m][usable], own[m:][usable]),
+        draws,
+        lambda tables: both(tables)[:, chosen],
+        alpha,
+        freedom,
+    )
     return Recomputed(
         float(np.nanmax(own[:m])), float(np.nanmax(own[m:])), interval,
         "paired Bayesian bootstrap" + ("" if clusters is None else " of clusters"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ DRAWS = 4_000
 PRIOR = 2.0
 """Rows that a stratum of a table is thought to have beside its own, spread evenly: without them a
 table without disagreement would say that there can be none."""
+LEADERS = 1_000
+"""Quantities that the largest of many is held against."""
 _CHUNK = 1 << 22
 _NOTHING = 1e-12
 
@@ -65,12 +68,6 @@ def weight_draws(units: int, rng: np.random.Generator) -> Iterator[Floats]:
         yield rng.exponential(size=(min(size, DRAWS - start), units))
 
 
-def covariance_of(chunks: Iterator[Floats], quantities: Callable[[Floats], Floats]) -> Floats:
-    """Covariance (m, m) of the quantities (b, m) over all draws; NaN where one is undefined."""
-    values = np.concatenate([quantities(chunk) for chunk in chunks])
-    return np.atleast_2d(np.cov(values, rowvar=False))
-
-
 def change_of_largest(
     before: Floats,
     after: Floats,
@@ -95,19 +92,80 @@ def change_of_largest(
         freedom: Degrees of freedom, when the covariance is of few clusters; None for many rows.
     """
     m = len(before)
-    reach_up, reach_down = (
-        critical_value(level) if freedom is None else critical_t(level, max(freedom, 1))
-        for level in (alpha / m, alpha / len(after))
-    )
-    variance = np.diag(covariance)
-    shared = covariance[m:, :m]
-    spread = np.sqrt(np.maximum(variance[m:, None] + variance[None, :m] - 2 * shared, 0.0))
-    gaps = after[:, None] - before[None, :]
+    spread = np.diag(covariance)
+    variance = spread[m:, None] + spread[None, :m] - 2 * covariance[m:, :m]
+    reach = partial(_reach, alpha, freedom)
+    upper = _upper(after, before, variance, reach(m))
+    lower = _upper(before, after, variance.T, reach(len(after)))
+    return Interval(None if lower is None else -lower, upper)
+
+
+def drawn_change_of_largest(
+    own: tuple[Floats, Floats],
+    draws: Iterator[Floats],
+    quantities: Callable[[Floats], Floats],
+    alpha: float,
+    freedom: int | None = None,
+) -> Interval:
+    """As `change_of_largest`, of many quantities whose covariance is that of random draws.
+
+    Each end holds for any one quantity that the largest is held against, so that a few are enough:
+    the `LEADERS` largest are tried. They are chosen by the data, and so corrected for all.
+
+    Args:
+        own: The quantities (m,) of either model.
+        draws: Random tables (b, ...), in chunks.
+        quantities: From tables to the quantities (b, 2m), one model's before the other's.
+        alpha: One-sided error of each end.
+        freedom: As there.
+    """
+    m, count = len(own[0]), 0
+    leading = [np.sort(np.argsort(-one, kind="stable")[:LEADERS]) for one in own]
+    centre = np.concatenate(own)
+    total, squares = np.zeros(2 * m), np.zeros(2 * m)
+    products = [np.zeros((m, len(one))) for one in leading]
+    for chunk in draws:
+        parts = -(-len(chunk) * 2 * m // _CHUNK)
+        for tables in np.array_split(chunk, min(parts, len(chunk))):
+            away = quantities(tables) - centre
+            count += len(away)
+            total += away.sum(axis=0)
+            squares += (away * away).sum(axis=0)
+            products[0] += away[:, m:].T @ away[:, leading[0]]
+            products[1] += away[:, :m].T @ away[:, m + leading[1]]
+    mean = total / count
+    spread = (squares - count * mean**2) / (count - 1)
+    reach = _reach(alpha, freedom, m)
+    ends = []
+    for side, product in enumerate(products):
+        rest, lead = slice(m, None) if side == 0 else slice(m), side * m + leading[side]
+        shared = (product - count * np.outer(mean[rest], mean[lead])) / (count - 1)
+        variance = spread[rest][:, None] + spread[lead][None, :] - 2 * shared
+        ends.append(_upper(own[1 - side], own[side][leading[side]], variance, reach))
+    return Interval(None if ends[1] is None else -ends[1], ends[0])
+
+
+def _reach(alpha: float, freedom: int | None, tried: int) -> float:
+    """Standard errors to an end that holds for all of so many quantities."""
+    level = alpha / tried
+    return critical_value(level) if freedom is None else critical_t(level, max(freedom, 1))
+
+
+def _upper(largest: Floats, against: Floats, variance: Floats, reach: float) -> float | None:
+    """Upper end of max(largest) less the largest of `against`; None if there is none.
+
+    Args:
+        largest: Shape (m,).
+        against: Shape (k,).
+        variance: Of each difference, shape (m, k); NaN where it is not known.
+        reach: Standard errors to the end.
+    """
+    gaps = largest[:, None] - against[None, :]
+    spread = np.sqrt(np.maximum(variance, 0.0))
     unknown = (spread <= _NOTHING) & (np.abs(gaps) > _NOTHING)
     spread = np.where(unknown | np.isnan(spread), np.inf, spread)
-    upper = float((gaps + reach_up * spread).max(axis=0).min())
-    lower = float((gaps - reach_down * spread).min(axis=1).max())
-    return Interval(*(end if math.isfinite(end) else None for end in (lower, upper)))
+    end = float((gaps + reach * spread).max(axis=0).min())
+    return end if math.isfinite(end) else None
 
 
 def mirrored(interval: Interval) -> Interval:

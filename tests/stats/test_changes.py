@@ -10,7 +10,7 @@ from auditkit.stats import changes
 from auditkit.stats.changes import (
     change_of_largest,
     cluster_draws,
-    covariance_of,
+    drawn_change_of_largest,
     mirrored,
     table_draws,
     weight_draws,
@@ -103,6 +103,26 @@ def gaps(matrices: np.ndarray) -> np.ndarray:
     return (rates[:, :, None] - rates[:, None, :])[:, ~np.eye(rates.shape[1], dtype=bool)]
 
 
+def gaps_of_both(tables: np.ndarray) -> np.ndarray:
+    return np.concatenate([gaps(tables.sum(axis=3)), gaps(tables.sum(axis=2))], axis=1)
+
+
+def test_of_draws_the_interval_is_that_of_their_covariance(monkeypatch):
+    table = np.random.default_rng(1).integers(1, 30, size=(5, 2, 2))
+    both = tuple(gaps(table.sum(axis=a)[None].astype(float))[0] for a in (2, 1))
+    draws = np.concatenate(list(table_draws(table, np.random.default_rng(0), 1)))
+    covariance = np.cov(gaps_of_both(draws), rowvar=False)
+    plain = change_of_largest(*both, covariance, 0.05)
+    monkeypatch.setattr(changes, "_CHUNK", 1000)
+    found = drawn_change_of_largest(both, iter(np.array_split(draws, 3)), gaps_of_both, 0.05)
+    assert found.lower == pytest.approx(plain.lower)
+    assert found.upper == pytest.approx(plain.upper)
+    monkeypatch.setattr(changes, "LEADERS", 2)
+    wider = drawn_change_of_largest(both, iter([draws]), gaps_of_both, 0.05)
+    assert wider.lower <= found.lower + 1e-12
+    assert wider.upper >= found.upper - 1e-12
+
+
 @pytest.mark.parametrize(
     ("before", "after", "n"),
     [
@@ -129,11 +149,9 @@ def test_the_interval_holds_the_change_of_the_largest_gap_as_often_as_it_says(
         np.add.at(table, (group, one.astype(int), other.astype(int)), 1)
         both = [gaps(table.sum(axis=2)[None].astype(float))[0],
                 gaps(table.sum(axis=1)[None].astype(float))[0]]  # fmt: skip
-        covariance = covariance_of(
-            table_draws(table, rng, 1),
-            lambda t: np.concatenate([gaps(t.sum(axis=3)), gaps(t.sum(axis=2))], axis=1),
+        found = drawn_change_of_largest(
+            tuple(both), table_draws(table, rng, 1), gaps_of_both, alpha
         )
-        found = change_of_largest(*both, covariance, alpha)
         missed += not found.holds(truth)
     # 10 % are allowed for both ends; 300 samples show up to 14.6 % one time in 100.
     assert missed / times <= 0.146
