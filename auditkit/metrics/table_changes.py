@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.data import MISSING, Attribute, AuditData
+from auditkit.finding import Interval
 from auditkit.metrics.answered_twice import Recomputed, Twice, Which, attribute_of, params_of
 from auditkit.metrics.group_choice import chosen_factor
 from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
@@ -52,7 +53,7 @@ def rate_gap(
         parts = [_parts(rate, index, matrices) for rate, index in kinds]
         return np.concatenate([_signed_gaps(hits, sizes) for hits, sizes in parts], axis=1)
 
-    return _by_stratum(which, twice, gaps, alpha, rng)
+    return _of_shares(_by_stratum(which, twice, gaps, alpha, rng))
 
 
 def threshold_gap(
@@ -84,7 +85,7 @@ def threshold_gap(
         return np.concatenate(found, axis=1)
 
     answered = _Answered(number[0], number[1], len(patterns))
-    return _by_stratum(which, twice, gaps, alpha, rng, answered)
+    return _of_shares(_by_stratum(which, twice, gaps, alpha, rng, answered))
 
 
 def impact_ratio(
@@ -233,6 +234,15 @@ def _of_tables(
         float(np.nanmax(own[:m])), float(np.nanmax(own[m:])), interval,
         "paired Bayesian bootstrap" + ("" if clusters is None else " of clusters"),
     )  # fmt: skip
+
+
+def _of_shares(found: Recomputed | None) -> Recomputed | None:
+    """The change of a gap between shares, which is from 0 to 1, and so changes by 1 at most."""
+    if found is None:
+        return None
+    lower, upper = found.interval.lower, found.interval.upper
+    ends = None if lower is None else max(lower, -1.0), None if upper is None else min(upper, 1.0)
+    return replace(found, interval=Interval(*ends))
 
 
 def _smallest(found: Recomputed | None) -> Recomputed | None:
