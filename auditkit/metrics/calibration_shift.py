@@ -18,7 +18,7 @@ from auditkit.metrics.calibration import (
     ece_change,
     reliability,
 )
-from auditkit.metrics.shifted import INSIDE, WHISKER_ALPHA, Side, halves, rise, sides
+from auditkit.metrics.shifted import INSIDE, WHISKER_ALPHA, Side, guarded, halves, rise, sides
 from auditkit.metrics.temperature import fit_temperature, log_probabilities, scaled
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats
@@ -100,7 +100,7 @@ def _error_rise(
 
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
     claim, corrected = (bounds(alpha) for alpha in levels)
-    return Measurement(
+    measured = Measurement(
         "ece_rise",
         there.plain.ece - here.plain.ece,
         len(here.side) + len(there.side),
@@ -109,6 +109,7 @@ def _error_rise(
         f"Expected calibration error {there.plain.ece:.4g}, in distribution {here.plain.ece:.4g}.",
         evidence=evidence,
     )
+    return guarded(measured, min(len(here.side), len(there.side)))
 
 
 def _error_bounds(one: _Calibrated, alpha: float, seed: int) -> Interval:

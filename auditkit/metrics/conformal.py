@@ -18,6 +18,7 @@ from auditkit.metrics.shifted import (
     Flags,
     Rows,
     Side,
+    guarded,
     halves,
     share_interval,
     sides,
@@ -164,7 +165,7 @@ def _shortfall(
     if all(isinstance(text, str) for text in side.data.inputs):
         rows = zip(side.data.inputs, covered.tolist(), strict=True)
         units = {unit_id(text): level - one for text, one in rows}
-    return Measurement(
+    measured = Measurement(
         name,
         found.value,
         len(side),
@@ -174,6 +175,7 @@ def _shortfall(
         "promised.",
         units=units if len(units) <= MOST_UNITS else {},
     )
+    return guarded(measured, len(side))
 
 
 def _method(side: Side) -> str:

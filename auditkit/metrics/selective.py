@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from auditkit.check import Context
 from auditkit.data import unit_id
 from auditkit.finding import Bounds, Curve, Interval, Measurement
-from auditkit.metrics.shifted import Flags, Rows, Side, halves, share_interval, sides
+from auditkit.metrics.shifted import Flags, Rows, Side, guarded, halves, share_interval, sides
 from auditkit.stats.intervals import Floats, clopper_pearson_bounds, effective_counts
 from auditkit.stats.jackknife import jackknife
 
 POINTS = 20
+START = 0.1
+"""Share of the rows that the first threshold tested accepts."""
 GROUPS = 100
 """Parts the rows are dealt into for the interval of an area."""
 MOST_UNITS = 5_000
@@ -86,12 +88,15 @@ def certified_threshold(
     the other, strictest first, each at level `delta` against the risk being above the target
     (exact binomial test); the last one before the first that cannot be shown is taken. With
     probability 1 - delta over the rows chosen by, the risk among the answers it accepts is at most
-    the target. Thresholds that accept too few rows to show anything are passed over.
+    the target. The first one tested is the strictest that accepts a tenth of the rows, and as
+    many as could show the target: fewer show little, and one failed test ends the search.
     """
-    chosen, least = None, fewest_accepted(params.target_risk, params.delta)
+    units = np.arange(len(confidence)) if clusters is None else clusters
+    least = max(fewest_accepted(params.target_risk, params.delta), START * len(np.unique(units)))
+    chosen = None
     for threshold in GRID.tolist():
         accepted = confidence >= threshold
-        if accepted.sum() < least:
+        if len(np.unique(units[accepted])) < least:
             continue
         k, n = float(wrong[accepted].sum()), float(accepted.sum())
         if clusters is not None:
@@ -204,7 +209,7 @@ def _excess_risk(
         Interval((one.lower or 0.0) - target, (1.0 if one.upper is None else one.upper) - target)
         for one in (found.claim, found.corrected)
     )
-    return Measurement(
+    measured = Measurement(
         "excess_risk",
         float(wrong.mean()) - target,
         int(accepted.sum()),
@@ -213,6 +218,7 @@ def _excess_risk(
         f"{int(wrong.sum())} of {int(accepted.sum())} answers given are wrong; at most "
         f"{target:.0%} were promised.",
     )
+    return guarded(measured, int(accepted.sum()))
 
 
 def _bounds(context: Context, flags: Flags, clusters: Rows | None, comparisons: int) -> Bounds:

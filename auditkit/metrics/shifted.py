@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from auditkit.stats.intervals import Floats, effective_counts, rate, wilson
 from auditkit.stats.power import smallest_detectable_gap
 
 INSIDE = "in distribution"
+FEWEST = 100
+"""Rows of a side below which nothing passes: so few pass by luck, and say little of the rest."""
 WHISKER_ALPHA = 0.025
 _SALT = b"auditkit halves:"
 
@@ -105,6 +107,18 @@ def halves(data: AuditData) -> tuple[Rows, Rows]:
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
+def guarded(measurement: Measurement, rows: int) -> Measurement:
+    """The measurement of the smallest side's rows; without a claim when they are too few.
+
+    For measurements of which more is worse: the upper bound of a claim is what passes.
+    """
+    bounds = measurement.bounds
+    if rows >= FEWEST or bounds is None:
+        return measurement
+    open_above = replace(bounds, claim=Interval(bounds.claim.lower, None))
+    return replace(measurement, bounds=open_above, least_n=FEWEST)
+
+
 def share_interval(flags: Flags, clusters: Rows | None, alpha: float) -> Interval:
     """Bounds of the share of rows that are flagged, as a verdict reads them."""
     if clusters is None:
@@ -170,7 +184,7 @@ def drop_measurements(context: Context) -> Iterator[Measurement]:
     method = "Newcombe" if inside.data.clusters is None else "Newcombe and cluster bootstrap"
     found = [drop(inside, one, context.confidence, comparisons, context.rng) for one in sets]
     for one, compared in zip(sets, found, strict=True):
-        yield Measurement(
+        measured = Measurement(
             name="drop",
             value=compared.value,
             n=len(inside) + len(one),
@@ -181,9 +195,10 @@ def drop_measurements(context: Context) -> Iterator[Measurement]:
                 len(inside), len(one), float(inside.right.mean()), alpha
             ),
         )
+        yield guarded(measured, min(len(inside), len(one)))
     worst = combine_max(found, both_ways=False)
     assert worst.widest is not None
-    yield Measurement(
+    measured = Measurement(
         name="worst_drop",
         value=worst.value,
         n=len(inside) + sum(map(len, sets)),
@@ -191,6 +206,7 @@ def drop_measurements(context: Context) -> Iterator[Measurement]:
         note=f"Largest for {sets[worst.widest].name}.",
         evidence=(_accuracies(inside, sets),),
     )
+    yield guarded(measured, min(map(len, (inside, *sets))))
 
 
 def _accuracies(inside: Side, sets: Sequence[Side]) -> Estimates:
