@@ -9,7 +9,17 @@ import numpy as np
 
 from auditkit.check import Context
 from auditkit.errors import NotApplicable
-from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Cell,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.metrics.calibration import (
     Reliability,
     bounded_mean,
@@ -18,7 +28,7 @@ from auditkit.metrics.calibration import (
     ece_change,
     reliability,
 )
-from auditkit.metrics.shifted import INSIDE, WHISKER_ALPHA, Side, guarded, halves, rise, sides
+from auditkit.metrics.shifted import INSIDE, Side, guarded, halves, rise, sides
 from auditkit.metrics.temperature import fit_temperature, log_probabilities, scaled
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats
@@ -179,7 +189,7 @@ def _errors(found: Sequence[_Calibrated], seed: int) -> Estimates:
     return Estimates(
         "Expected calibration error in distribution and on each set",
         rows,
-        1 - 2 * WHISKER_ALPHA,
+        WHISKER_LEVEL,
         f"{_method(found[0].side)}, cross-fitted",
         found[0].plain.ece,
         INSIDE,

@@ -12,9 +12,17 @@ import numpy as np
 from auditkit.check import Context
 from auditkit.data import MISSING, Attribute, AuditData, unit_id
 from auditkit.errors import NotApplicable, nearest
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement, Table
-from auditkit.metrics.shifted import (
+from auditkit.finding import (
     WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
+from auditkit.metrics.shifted import (
     Flags,
     Rows,
     Side,
@@ -226,7 +234,7 @@ def _of_groups(
             Estimates(
                 f"Coverage by {groups.name}",
                 tuple(rows),
-                1 - 2 * WHISKER_ALPHA,
+                WHISKER_LEVEL,
                 _method(side),
                 level,
                 "promised",

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from auditkit.check import Confidence, Context
 from auditkit.data import AuditData
 from auditkit.errors import NotApplicable
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+)
 from auditkit.model import Predictions
 from auditkit.stats.bootstrap import Replicates, RowDesign, bootstrap_tables
 from auditkit.stats.differences import difference
@@ -23,7 +31,6 @@ from auditkit.stats.power import smallest_detectable_gap
 INSIDE = "in distribution"
 FEWEST = 100
 """Rows of a side below which nothing passes: so few pass by luck, and say little of the rest."""
-WHISKER_ALPHA = 0.025
 _SALT = b"auditkit halves:"
 
 Rows = NDArray[np.int64]
@@ -222,7 +229,7 @@ def _accuracies(inside: Side, sets: Sequence[Side]) -> Estimates:
     return Estimates(
         "Accuracy in distribution and on each set",
         tuple(rows),
-        1 - 2 * WHISKER_ALPHA,
+        WHISKER_LEVEL,
         "Wilson" if inside.data.clusters is None else "Clopper-Pearson on effective counts",
         float(inside.right.mean()),
         INSIDE,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from auditkit.data import AuditData
-from auditkit.metrics.changes import KNOWN, Twice, Which, recompute
+from auditkit.metrics.answered_twice import Twice, Which
+from auditkit.metrics.changes import KNOWN, recompute
 from auditkit.model import Predictions
 from auditkit.registry import load_registry
 from auditkit.testing import findings_of, tiny_data

@@ -10,8 +10,9 @@ from scipy.stats import binom
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from auditkit.check import Confidence
+from auditkit.metrics.answered_twice import Twice, Which
 from auditkit.metrics.calibration import brier_scores, reliability
-from auditkit.metrics.changes import Twice, Which, recompute
+from auditkit.metrics.changes import recompute
 from auditkit.metrics.shifted import Side, drop, halves
 from auditkit.model import Predictions
 from auditkit.registry import load_registry
