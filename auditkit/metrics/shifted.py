@@ -190,6 +190,17 @@ def drop_measurements(context: Context) -> Iterator[Measurement]:
     alpha = context.confidence.corrected_alpha(comparisons)
     method = "Newcombe" if inside.data.clusters is None else "Newcombe and cluster bootstrap"
     found = [drop(inside, one, context.confidence, comparisons, context.rng) for one in sets]
+    worst = combine_max(found, both_ways=False)
+    assert worst.widest is not None
+    measured = Measurement(
+        name="worst_drop",
+        value=worst.value,
+        n=len(inside) + sum(map(len, sets)),
+        bounds=Bounds(worst.claim, worst.corrected, method, comparisons),
+        note=f"Largest for {sets[worst.widest].name}.",
+        evidence=(_accuracies(inside, sets),),
+    )
+    yield guarded(measured, min(map(len, (inside, *sets))))
     for one, compared in zip(sets, found, strict=True):
         measured = Measurement(
             name="drop",
@@ -203,17 +214,6 @@ def drop_measurements(context: Context) -> Iterator[Measurement]:
             ),
         )
         yield guarded(measured, min(len(inside), len(one)))
-    worst = combine_max(found, both_ways=False)
-    assert worst.widest is not None
-    measured = Measurement(
-        name="worst_drop",
-        value=worst.value,
-        n=len(inside) + sum(map(len, sets)),
-        bounds=Bounds(worst.claim, worst.corrected, method, comparisons),
-        note=f"Largest for {sets[worst.widest].name}.",
-        evidence=(_accuracies(inside, sets),),
-    )
-    yield guarded(measured, min(map(len, (inside, *sets))))
 
 
 def _accuracies(inside: Side, sets: Sequence[Side]) -> Estimates:

@@ -150,11 +150,13 @@ def test_the_temperature_mends_what_it_was_planted_for():
     sharp = scores**3 / (scores**3).sum(axis=1, keepdims=True)
     sure = replace(context.predictor, predictions=Predictions.from_probabilities(sharp))
     found = findings_in(CHECKS["ood.calibration-shift"], replace(context, predictor=sure))
-    gains = [f for f in found if f.measurement.name == "scaling_gain"]
-    assert [f.measurement.slice for f in gains] == ["in distribution", "other"]
-    for finding in gains:
-        assert finding.measurement.bounds.corrected.lower > 0.02
-        assert "temperature 2.97" in finding.measurement.note
+    gain = found[0].measurement
+    assert (gain.name, gain.slice) == ("scaling_gain", "in distribution")
+    assert gain.note.startswith("Temperature 2.97")
+    assert gain.bounds.corrected.lower > 0.02
+    gains = next(one for one in gain.evidence if one.title.startswith("What the temperature"))
+    assert [row.label for row in gains.rows] == ["in distribution", "other"]
+    assert all(row.interval.lower > 0.02 for row in gains.rows)
 
 
 # --- contrasts ------------------------------------------------------------------------------------
