@@ -55,6 +55,11 @@ class Side:
         return len(self.data)
 
     @property
+    def slice(self) -> str:
+        """What a measurement calls it; empty in distribution."""
+        return "" if self.name == INSIDE else self.name
+
+    @property
     def labels(self) -> Rows:
         """True classes, shape (n,)."""
         assert self.data.labels is not None
