@@ -414,6 +414,15 @@ def test_a_text_that_is_in_distribution_too_is_said(bench):
     assert any(said.startswith("4 of 10 texts of 'o' also occur in") for said in warnings)
 
 
+def test_long_and_empty_texts_of_a_set_are_said(bench, tiny_model):
+    path = bench.write("o.csv", [f"{'good film ' * 30},good", "  ,bad", "a film,bad"], "text,label")
+    bench.config["model"] = {"path": str(tiny_model), "device": "cpu"}
+    bench.config["data"]["label_map"] = {"bad": "negative", "good": "positive"}
+    warnings = bench.sets(o={"path": path}).prepared().warnings
+    assert "1 of 3 texts of 'o' are empty." in warnings
+    assert any(said.startswith("1 of 3 texts of 'o' are longer than 48") for said in warnings)
+
+
 def test_rows_to_train_on_may_not_be_in_a_set(bench):
     lines = [f"{line},{('test', 'train')[i % 2]}" for i, line in enumerate(rows_of(80))]
     bench.write("d.csv", lines, f"{HEADER},split")
