@@ -200,6 +200,15 @@ def test_rows_without_groups_to_compare_are_refused(unfair, tmp_path, remedy, sp
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize("which", ["train", "validation"])
+def test_rows_of_one_group_are_named_by_what_they_are_for(unfair, tmp_path, which):
+    settings = repairing(tmp_path, unfair)
+    settings = replace(settings, **{which: one_group(getattr(settings, which))})
+    purpose = {"train": "train on", "validation": "choose by"}[which]
+    with pytest.raises(RemedyError, match=f"all rows to {purpose} are in one group"):
+        GRADIENT.apply(settings, GRADIENT.params())
+
+
 def test_groups_too_small_for_a_threshold_keep_the_model_s_answer(unfair, tmp_path):
     data = data_of_groups(200, 22)
     groups = data.groups["gender"].values()
