@@ -109,6 +109,8 @@ class AuditData:
         splits: Row numbers of each named split.
         clusters: Shape (n,): rows with one number belong together (one person, one document);
             None when every row is independent.
+        pairs: Id that ties each row to its contrasts (the same text, changed on purpose), None for
+            a row without; None when the data has no such ids.
     """
 
     inputs: tuple[Any, ...]
@@ -119,6 +121,7 @@ class AuditData:
     splits: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     clusters: NDArray[np.int64] | None = None
     factors: Mapping[str, Attribute] = field(default_factory=dict)
+    pairs: tuple[str | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -133,6 +136,7 @@ class AuditData:
             splits={},
             clusters=None if self.clusters is None else self.clusters[index],
             factors={name: one.rows(index) for name, one in self.factors.items()},
+            pairs=None if self.pairs is None else tuple(self.pairs[i] for i in index),
         )
 
     def viewed_classes(self) -> tuple[int, ...]:
@@ -153,7 +157,7 @@ class AuditData:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over inputs, labels, classes, groups, splits, clusters, factors, in row order."""
+        """SHA-256 over everything above, in row order."""
         hasher = hashlib.sha256()
 
         def add(part: object) -> None:
@@ -174,4 +178,39 @@ class AuditData:
             add(("factor", name))
             add(self.factors[name].levels)
             add(self.factors[name].codes)
+        if self.pairs is not None:
+            add(("pairs", self.pairs))
         return hasher.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shift:
+    """A named set of rows that are out of distribution.
+
+    Attributes:
+        data: Its rows. Where the audited rows have clusters, so have these, numbered together.
+        origin: Audited row that each of them is, or was made from, shape (len(data),); -1 for a
+            row of a file of its own.
+        taken: Audited rows that are no longer in distribution, ascending: those of the set, and
+            those that were set aside to make it.
+        said: How it was made, in a sentence.
+    """
+
+    data: AuditData
+    origin: NDArray[np.int64]
+    taken: NDArray[np.int64]
+    said: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the rows and what they were taken from."""
+        parts = (self.data.digest.encode(), self.origin.tobytes(), self.taken.tobytes())
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def in_distribution(rows: int, shifts: Mapping[str, Shift]) -> NDArray[np.int64]:
+    """Of so many audited rows those that no set has taken, ascending."""
+    left = np.ones(rows, dtype=bool)
+    for shift in shifts.values():
+        left[shift.taken] = False
+    return np.flatnonzero(left)

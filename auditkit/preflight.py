@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.config import AuditConfig, DataConfig
-from auditkit.data import Attribute, AuditData
+from auditkit.data import Attribute, AuditData, Shift, in_distribution
 from auditkit.errors import ConfigError, DataError, ModelError, nearest
 from auditkit.model import Capability, Model, Predictions, TokenModel, answer_key
 from auditkit.models import load_model
 from auditkit.models.thresholded import ThresholdedModel
+from auditkit.ood_sets import Source, ood_sets, sampled
 from auditkit.prediction_store import KeptAnswers, PredictionStore
 from auditkit.sampling import draw
 from auditkit.sources import read_table
 from auditkit.sources.groups import read_groups
 from auditkit.sources.labels import read_labels
-from auditkit.sources.rows import check_ids, read_clusters, read_splits, read_texts
+from auditkit.sources.rows import check_ids, read_clusters, read_pairs, read_splits, read_texts
 from auditkit.sources.table import SourceTable
 
 COPIES_SHARE = 0.05
@@ -47,6 +51,9 @@ class Prepared:
         allow_below_chance: Whether a model worse than guessing is audited all the same.
         kept: What earlier audits left about the model; None when nothing is kept of it.
         read: All rows as they were read, where the model is asked about more than the text.
+        shifts: The named sets of rows out of distribution.
+        shift_digests: Their digests, as they were read.
+        training: The rows the model was trained on, where a check reads them.
     """
 
     model: Model
@@ -58,11 +65,18 @@ class Prepared:
     allow_below_chance: bool = False
     kept: KeptAnswers | None = None
     read: AuditData | None = None
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+    shift_digests: Mapping[str, str] = field(default_factory=dict)
+    training: AuditData | None = None
 
     @property
     def data_digest(self) -> str:
-        """Digest of all rows as they were read."""
-        return (self.data if self.read is None else self.read).digest
+        """Digest of all rows as they were read, those of every set included."""
+        digest = (self.data if self.read is None else self.read).digest
+        if not self.shift_digests:
+            return digest
+        content = json.dumps([digest, self.shift_digests], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @runtime_checkable
@@ -91,18 +105,22 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
         # What a callable answers, labels or probabilities, shows only with its first answer.
         model.predict([frame.inputs[frame.splits[config.data.evaluate][0]]])
     data = _with_labels(frame, model, config.data, table, notes)
-    audited = _audited(config, data, notes)
+    audited, shifts = _audited(config, data, table, model, notes)
     _look_at(audited, data, config.data, notes)
     kept = store.of(answer_key(model)) if store is not None else None
     _look_at_texts(model, audited, kept, notes)
+    for name, shift in shifts.items():
+        foreign = shift.data.rows(np.flatnonzero(shift.origin < 0))
+        _look_at_texts(model, foreign, kept, notes, f" of {name!r}")
     assumptions = {**model.assumptions, **notes.assumptions}
-    read = data
+    read, digests = data, {name: shift.digest for name, shift in shifts.items()}
     if isinstance(model, ThresholdedModel):
         data, audited = model.with_groups(data), model.with_groups(audited)
+        shifts = {n: replace(one, data=model.with_groups(one.data)) for n, one in shifts.items()}
         notes.warnings.append(model.warning)
     return Prepared(
         model, data, audited, assumptions, tuple(notes.warnings), table.name,
-        config.data.allow_below_chance, kept, read,
+        config.data.allow_below_chance, kept, read, shifts, digests,
     )  # fmt: skip
 
 
@@ -117,14 +135,42 @@ def read_rows(config: AuditConfig, table: SourceTable, model: Model) -> AuditDat
     return _with_labels(_frame(config, table, notes), model, config.data, table, notes)
 
 
-def _audited(config: AuditConfig, data: AuditData, notes: _Notes) -> AuditData:
-    """The rows of the audited split, or the sample of them that the configuration asks for."""
-    audited = data.rows(data.splits[config.data.evaluate])
-    if config.data.sample is None:
-        return audited
-    sample = draw(audited, config.data.sample, config.seed)
-    notes.assumptions["sample"] = sample.note
-    return audited.rows(sample.rows)
+def _audited(
+    config: AuditConfig, data: AuditData, table: SourceTable, model: Model, notes: _Notes
+) -> tuple[AuditData, dict[str, Shift]]:
+    """The rows of the audited split, or the sample of them that the configuration asks for.
+
+    And the sets out of distribution, sampled alike.
+    """
+    rows = data.splits[config.data.evaluate]
+    audited, askable = data.rows(rows), not config.model.recorded
+    source = Source(table, data, rows, partial(read_rows, model=model), askable)
+    shifts = ood_sets(config, source)
+    if config.data.sample is not None:
+        sample = draw(audited, config.data.sample, config.seed)
+        notes.assumptions["sample"] = sample.note
+        audited = audited.rows(sample.rows)
+        shifts = sampled(shifts, sample.rows, config.data.sample, config.seed)
+    _look_at_sets(audited, shifts, notes)
+    return audited, shifts
+
+
+def _look_at_sets(audited: AuditData, shifts: Mapping[str, Shift], notes: _Notes) -> None:
+    left = in_distribution(len(audited), shifts)
+    texts = {audited.inputs[row] for row in left}
+    for name, shift in shifts.items():
+        sampled_to = "" if len(shift.data) else " None is in the sample."
+        notes.assumptions[f"out of distribution, {name}"] = f"{shift.said}{sampled_to}"
+        shared = sum(text in texts for text in shift.data.inputs)
+        if shared:
+            notes.warnings.append(
+                f"{shared} of {len(shift.data)} texts of {name!r} also occur in distribution; "
+                "there they are not out of distribution."
+            )
+    if shifts:
+        notes.assumptions["in distribution"] = (
+            f"{len(left):,} of {len(audited):,} audited rows, those that no set takes."
+        )
 
 
 class _Notes:
@@ -147,7 +193,7 @@ def _check_columns(config: AuditConfig, table: SourceTable) -> None:
             f"column {data.label!r} is named as the label and as the prediction.",
             "A prediction compared with itself is always right.",
         )
-    named = [data.text, data.label, data.split, data.cluster, data.id]
+    named = [data.text, data.label, data.split, data.cluster, data.id, data.pair]
     named += [*data.sensitive, *data.factors]
     for column in [*named, model.label_column, *(model.score_columns or ())]:
         if column is not None:
@@ -192,6 +238,7 @@ def _frame(config: AuditConfig, table: SourceTable, notes: _Notes) -> AuditData:
         splits=splits.rows,
         clusters=clusters,
         factors={name: read[name] for name in data.factors},
+        pairs=None if data.pair is None else read_pairs(table, data.pair, data.missing),
     )
 
 
@@ -205,16 +252,8 @@ def _with_labels(
         values = table.column(config.label)
         labels, note = read_labels(where, values, names, config.label_map, config.missing)
         notes.assumptions["label map"] = note
-    return AuditData(
-        inputs=frame.inputs,
-        labels=labels,
-        class_names=names,
-        positive=_positive_class(config, names, notes),
-        groups=frame.groups,
-        splits=frame.splits,
-        clusters=frame.clusters,
-        factors=frame.factors,
-    )
+    positive = _positive_class(config, names, notes)
+    return replace(frame, labels=labels, class_names=names, positive=positive)
 
 
 def _positive_class(config: DataConfig, names: Sequence[str], notes: _Notes) -> int | None:
@@ -277,21 +316,21 @@ def _look_at_splits(audited: AuditData, data: AuditData, config: DataConfig, not
 
 
 def _look_at_texts(
-    model: Model, audited: AuditData, kept: KeptAnswers | None, notes: _Notes
+    model: Model, data: AuditData, kept: KeptAnswers | None, notes: _Notes, whose: str = ""
 ) -> None:
-    empty = sum(isinstance(text, str) and not text.strip() for text in audited.inputs)
+    empty = sum(isinstance(text, str) and not text.strip() for text in data.inputs)
     if empty:
-        notes.warnings.append(f"{empty} of {len(audited)} texts are empty.")
-    if isinstance(model, _Truncating):
-        topic = f"truncated {audited.digest}"
+        notes.warnings.append(f"{empty} of {len(data)} texts{whose} are empty.")
+    if isinstance(model, _Truncating) and len(data):
+        topic = f"truncated {data.digest}"
         cut = kept.recall(topic) if kept is not None else None
         if cut is None:
-            cut = model.truncated(audited.inputs)
+            cut = model.truncated(data.inputs)
             if kept is not None:
                 kept.record(topic, cut)
         if cut:
             notes.warnings.append(
-                f"{cut} of {len(audited)} texts are longer than {model.max_length} tokens; the "
+                f"{cut} of {len(data)} texts{whose} are longer than {model.max_length} tokens; the "
                 "model sees only their beginning."
             )
 

@@ -42,6 +42,8 @@ LAYERS = [
         "run_store",
         "found_run",
         "sampling",
+        "made_shifts",
+        "ood_sets",
         "resolution",
         "attacks",
         "measuring",

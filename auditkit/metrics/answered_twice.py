@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.data import Attribute, AuditData
 from auditkit.finding import Interval
@@ -14,11 +17,25 @@ from auditkit.model import Predictions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Twice:
-    """The audited rows and what both models answer to them."""
+    """Rows and what both models answer to them.
+
+    Attributes:
+        data: The rows under audit.
+        before: Answers of the first model.
+        after: Answers of the second.
+        shifts: The same of each set out of distribution, by name.
+        inside: The same of the rows in distribution; None where there is no such set.
+    """
 
     data: AuditData
     before: Predictions
     after: Predictions
+    shifts: Mapping[str, Twice] = field(default_factory=dict)
+    inside: Twice | None = None
+
+    def rows(self, index: NDArray[np.int64]) -> Twice:
+        """Some of the rows."""
+        return Twice(self.data.rows(index), self.before.take(index), self.after.take(index))
 
 
 @dataclass(frozen=True, slots=True)

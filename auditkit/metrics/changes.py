@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from auditkit.metrics import score_changes
+from auditkit.metrics import score_changes, shift_changes
 from auditkit.metrics.answered_twice import Recomputed, Twice, Which
 from auditkit.metrics.row_changes import (
     auc_drop,
@@ -23,6 +23,7 @@ from auditkit.metrics.row_changes import (
 from auditkit.metrics.table_changes import (
     group_gap,
     impact_ratio,
+    length_gap,
     metric,
     rate_gap,
     threshold_gap,
@@ -69,5 +70,9 @@ KNOWN: Mapping[tuple[str, str], Callable[..., Recomputed | None]] = {
     ("quality.metric", "gain"): metric,
     ("quality.calibration", "calibration_error"): calibration_error,
     ("quality.calibration", "brier_score"): brier_score,
+    ("ood.accuracy-drop", "drop"): shift_changes.drop,
+    ("ood.calibration-shift", "ece_rise"): shift_changes.error_rise,
+    ("ood.calibration-shift", "brier_rise"): shift_changes.brier_rise,
+    ("ood.invariance-to-length", "gap"): length_gap,
 }
 """Measurements that can be recomputed, by check and name."""

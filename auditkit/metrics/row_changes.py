@@ -12,14 +12,14 @@ from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.finding import Interval
 from auditkit.metrics import score_changes
 from auditkit.metrics.answered_twice import Recomputed, Twice, Which, attribute_of
-from auditkit.metrics.calibration import brier_scores, reliability
+from auditkit.metrics.calibration import brier_scores, ece_change, reliability
 from auditkit.metrics.group_pairs import Groups
 from auditkit.metrics.identity_auc import FEWEST, identity_aucs
 from auditkit.metrics.slices import SliceParams, find_slices
 from auditkit.model import Predictions
 from auditkit.stats.auc import auc_components
-from auditkit.stats.changes import change_of_largest, weight_draws
-from auditkit.stats.intervals import cluster_sums, critical_t, critical_value, mean_interval
+from auditkit.stats.changes import change_of_largest
+from auditkit.stats.intervals import cluster_sums, mean_interval
 
 Floats = NDArray[np.float64]
 
@@ -120,21 +120,7 @@ def calibration_error(
         _reliability(which, twice, twice.before),
         _reliability(which, twice, twice.after),
     )
-    number, units = _members(twice.data)
-
-    def error(weights: Floats, bins: NDArray[np.int64], excess: Floats) -> Floats:
-        cells = np.zeros((units, which.params["bins"]))
-        np.add.at(cells, (number, bins), excess)
-        rows = np.bincount(number, minlength=units)
-        return np.asarray(np.abs(weights @ cells).sum(axis=1) / (weights @ rows))
-
-    def changes(weights: Floats) -> Floats:
-        return error(weights, after.bins, after.excess) - error(weights, before.bins, before.excess)
-
-    spread = float(np.concatenate([changes(w) for w in weight_draws(units, rng)]).std())
-    change = after.ece - before.ece
-    half = spread * _reach(twice.data, units, alpha)
-    interval = Interval(max(change - half, -1.0), min(change + half, 1.0))
+    interval = ece_change(before, after, twice.data.clusters, alpha, rng)
     return Recomputed(before.ece, after.ece, interval, "paired Bayesian bootstrap")
 
 
@@ -142,18 +128,6 @@ def _reliability(which: Which, twice: Twice, answers: Predictions) -> Any:
     assert answers.probabilities is not None
     assert twice.data.labels is not None
     return reliability(answers.probabilities, twice.data.labels, which.params["bins"])
-
-
-def _members(data: AuditData) -> tuple[NDArray[np.int64], int]:
-    """Number of each row's cluster, and how many there are; rows, where there are no clusters."""
-    if data.clusters is None:
-        return np.arange(len(data)), len(data)
-    members, number = np.unique(data.clusters, return_inverse=True)
-    return number.astype(np.int64), len(members)
-
-
-def _reach(data: AuditData, units: int, alpha: float) -> float:
-    return critical_value(alpha) if data.clusters is None else critical_t(alpha, max(units - 1, 1))
 
 
 def brier_score(

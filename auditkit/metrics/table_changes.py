@@ -15,6 +15,7 @@ from auditkit.metrics.answered_twice import Recomputed, Twice, Which, attribute_
 from auditkit.metrics.group_choice import chosen_factor
 from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
 from auditkit.metrics.strata import stratum_cells
+from auditkit.metrics.text_length import length_bands
 from auditkit.metrics.thresholds import score_bins
 from auditkit.stats.changes import (
     cluster_draws,
@@ -304,3 +305,11 @@ def _ordered_gaps(rates: Floats) -> Floats:
 def _off_diagonal(pairs: Floats) -> Floats:
     groups = pairs.shape[-1]
     return pairs[..., ~np.eye(groups, dtype=bool)].reshape(len(pairs), -1)
+
+
+def length_gap(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    """Largest difference of accuracy between two bands of length."""
+    bands = length_bands(twice.data, which.params["bands"])
+    return _of_tables(bands, twice, lambda m: _signed_gaps(*_right(m[:, :, None])), alpha, rng)

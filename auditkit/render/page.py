@@ -247,7 +247,8 @@ def _finding(row: Row, result: AuditResult, room: Room) -> FindingView:
         evidence=tuple(
             evidence_view(piece, room) for piece in (measured.evidence if measured else ())
         ),
-        open=finding.outcome in _TROUBLE,
+        # A number that is reported and not judged is there to be looked at.
+        open=finding.outcome in _TROUBLE or (measured is not None and finding.limit is None),
     )
 
 
