@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -216,14 +216,8 @@ def _of_tables(
     if not len(usable) or len(usable) > MOST_QUANTITIES:
         return None
     chosen = np.concatenate([usable, m + usable])
-    clusters, freedom = data.clusters, None
-    if clusters is None:
-        draws = table_draws(table, rng, 2)
-    else:
-        members, number = np.unique(clusters[known], return_inverse=True)
-        freedom = len(members) - 1
-        flat = np.bincount(number * table.size + cells, minlength=len(members) * table.size)
-        draws = cluster_draws(flat.reshape(len(members), *shape).astype(np.int64), rng)
+    clusters = None if data.clusters is None else data.clusters[known]
+    draws, freedom = _draws(table, cells, clusters, rng)
     interval = drawn_change_of_largest(
         (own[:m][usable], own[m:][usable]),
         draws,
@@ -235,6 +229,21 @@ def _of_tables(
         float(np.nanmax(own[:m])), float(np.nanmax(own[m:])), interval,
         "paired Bayesian bootstrap" + ("" if clusters is None else " of clusters"),
     )  # fmt: skip
+
+
+def _draws(
+    table: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    clusters: NDArray[np.int64] | None,
+    rng: np.random.Generator,
+) -> tuple[Iterator[Floats], int | None]:
+    """Random tables like this one, and degrees of freedom where rows come in clusters."""
+    if clusters is None:
+        return table_draws(table, rng, 2), None
+    members, number = np.unique(clusters, return_inverse=True)
+    flat = np.bincount(number * table.size + cells, minlength=len(members) * table.size)
+    tables = flat.reshape(len(members), *table.shape).astype(np.int64)
+    return cluster_draws(tables, rng), len(members) - 1
 
 
 def _of_shares(found: Recomputed | None) -> Recomputed | None:
