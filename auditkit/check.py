@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.data import AuditData
+from auditkit.data import AuditData, Shift, in_distribution
 from auditkit.finding import Measurement, Severity
 from auditkit.model import Capability, Head, Predictions
 from auditkit.resources import Resource
@@ -143,6 +143,9 @@ class Context:
         rng: Random numbers of this check alone; the same seed gives the same stream.
         advance: Report that a share (0..1) of the check is done.
         kept: Finished parts of a long check.
+        shifts: The sets of rows that are out of distribution, by name.
+        training: The rows that the model was trained on; None unless the check needs
+            `Capability.TRAINING_ROWS`.
     """
 
     predictor: Predictor
@@ -152,6 +155,12 @@ class Context:
     rng: np.random.Generator
     advance: Callable[[float], None]
     kept: Kept = field(default_factory=KeptInMemory)
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+    training: AuditData | None = None
+
+    def in_distribution(self) -> NDArray[np.int64]:
+        """The rows under audit that no set of `shifts` has taken, ascending."""
+        return in_distribution(len(self.data), self.shifts)
 
 
 Measure = Callable[[Context, Any], Iterable[Measurement]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -102,6 +102,96 @@ class JoinConfig(Section):
     """Column that both files have; its values are unique in the second file."""
 
 
+Instant = str | int | float | datetime.datetime | datetime.date
+
+_BY_COLUMN = {"column", "values", "after", "before"}
+_OOD_KEYS = {
+    "path": {"path", "text", "label", "label_map", "sensitive", *_BY_COLUMN},
+    "column": _BY_COLUMN,
+    "length": {"shift", "share"},
+    "topic": {"shift", "share", "words"},
+    "label-prior": {"shift", "shares"},
+    "shift_file": {"shift_file"},
+}
+"""The keys of each way to make a set."""
+
+
+class OodSet(Section):
+    """A named set of rows that are out of distribution.
+
+    It is made in exactly one way: rows of a file of its own (`path`), rows of the data file
+    (`column`), audited rows chosen or drawn to be different (`shift`), or audited rows changed by a
+    function (`shift_file`).
+    """
+
+    path: Name | None = None
+    """A file of its own, read as the data file is; with `column`, some of its rows."""
+    text: Name | None = None
+    """With `path`: column with the model's input, where it differs from that of [data]."""
+    label: Name | None = None
+    """With `path`: column with the true class; by default that of [data], if the file has it."""
+    label_map: dict[str, str] | None = None
+    """With `path`: label value -> class name, where it differs from that of [data]."""
+    sensitive: list[Name] | None = None
+    """With `path`: columns with sensitive attributes; by default those of [data] that it has."""
+    column: Name | None = None
+    """Column that tells the rows of the set: by `values`, or by `after` and `before`. Rows of the
+    data file are taken from the audited split, or from any split if it is the split column."""
+    values: Annotated[list[Name], Field(min_length=1)] | None = None
+    """Values of the column whose rows are in the set."""
+    after: Instant | None = None
+    """Rows at or after this number or ISO date."""
+    before: Instant | None = None
+    """Rows before this number or ISO date."""
+    shift: Literal["length", "topic", "label-prior"] | None = None
+    """length: the longest texts. topic: texts with one of `words`, else one cluster of the texts by
+    their words. label-prior: rows drawn from half of the audited ones to the class shares in
+    `shares`."""
+    share: float | None = Field(None, gt=0.0, lt=1.0)
+    """Share of the audited rows that length or a topic takes, 0.2 by default."""
+    words: Annotated[list[Name], Field(min_length=1)] | None = None
+    """Words of the topic that is held out."""
+    shares: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] | None = None
+    """Share of each class, by its name; together 1."""
+    shift_file: Name | None = None
+    """A Python file with a function `shift(texts, labels, seed)` that returns as many texts; it is
+    given half of the audited rows, labels as class names or None. Its code is run."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> OodSet:
+        _refuse_address(self.path)
+        ways = [way for way in ("path", "shift", "shift_file") if getattr(self, way) is not None]
+        if not ways and self.column is not None:
+            ways = ["column"]
+        if len(ways) != 1:
+            raise ValueError(
+                "name exactly one of: path (a file), column (rows of the data file), shift, or "
+                "shift_file (a function)"
+            )
+        way = self.shift or ways[0]
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if given - _OOD_KEYS[way]:
+            raise ValueError(f"{min(given - _OOD_KEYS[way])} does not go with {way}")
+        self._check_column()
+        self._check_shift()
+        return self
+
+    def _check_column(self) -> None:
+        by_time = self.after is not None or self.before is not None
+        if self.column is None and (self.values is not None or by_time):
+            raise ValueError("values, after and before say which rows of a column; name the column")
+        if self.column is not None and (self.values is not None) == by_time:
+            raise ValueError("with column, give either values, or after and before")
+
+    def _check_shift(self) -> None:
+        if self.shift == "label-prior" and self.shares is None:
+            raise ValueError("label-prior needs shares, the share of each class")
+        if self.shares is not None and abs(sum(self.shares.values()) - 1.0) > 1e-6:
+            raise ValueError(f"shares sum to {sum(self.shares.values()):g}, not to 1")
+        if self.words is not None and self.share is not None:
+            raise ValueError("a topic is held out by words or by share, not by both")
+
+
 class DataConfig(Section):
     """The data to audit on."""
 
@@ -140,6 +230,8 @@ class DataConfig(Section):
     """Column whose equal values mark rows that belong together (one person, one document)."""
     id: Name | None = None
     """Column with a unique row id."""
+    ood: dict[Name, OodSet] = Field(default_factory=dict)
+    """Named sets of rows that are out of distribution, for the checks of the family `ood`."""
     missing: list[str] = Field(default_factory=lambda: [""])
     """Values that mean "not known" in the label, sensitive, factor and cluster columns."""
     allow_below_chance: bool = False
@@ -428,6 +520,7 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
         data = data.model_copy(
             update={"join": data.join.model_copy(update={"path": anchored(data.join.path)})}
         )
+    data = data.model_copy(update={"ood": _anchored_sets(data.ood, anchored)})
     if model.depends_on is not None:
         model = model.model_copy(update={"depends_on": [anchored(p) for p in model.depends_on]})
     cache = config.cache
@@ -458,6 +551,19 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
             "remedies": remedies,
         }
     )
+
+
+def _anchored_sets(sets: Mapping[str, OodSet], anchored: Callable[[str], str]) -> dict[str, OodSet]:
+    return {
+        name: one.model_copy(
+            update={
+                key: anchored(value)
+                for key in ("path", "shift_file")
+                if (value := getattr(one, key)) is not None
+            }
+        )
+        for name, one in sets.items()
+    }
 
 
 def _with_paths(params: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -175,3 +175,36 @@ class AuditData:
             add(self.factors[name].levels)
             add(self.factors[name].codes)
         return hasher.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shift:
+    """A named set of rows that are out of distribution.
+
+    Attributes:
+        data: Its rows. Where the audited rows have clusters, so have these, numbered together.
+        origin: Audited row that each of them is, or was made from, shape (len(data),); -1 for a
+            row of a file of its own.
+        taken: Audited rows that are no longer in distribution, ascending: those of the set, and
+            those that were set aside to make it.
+        said: How it was made, in a sentence.
+    """
+
+    data: AuditData
+    origin: NDArray[np.int64]
+    taken: NDArray[np.int64]
+    said: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the rows and what they were taken from."""
+        parts = (self.data.digest.encode(), self.origin.tobytes(), self.taken.tobytes())
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def in_distribution(rows: int, shifts: Mapping[str, Shift]) -> NDArray[np.int64]:
+    """Of so many audited rows those that no set has taken, ascending."""
+    left = np.ones(rows, dtype=bool)
+    for shift in shifts.values():
+        left[shift.taken] = False
+    return np.flatnonzero(left)

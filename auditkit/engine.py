@@ -23,11 +23,12 @@ from auditkit.plan import Plan, make_plan
 from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
-from auditkit.registry import BrokenPlugin, load_registry
+from auditkit.registry import BrokenPlugin, Registry, load_registry
 from auditkit.result import AuditResult, Guide, Subject, Timing
 from auditkit.run_identity import check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
+from auditkit.training.rows import names_training_rows, trained_on
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
@@ -68,8 +69,7 @@ def _audited(
     registry = load_registry([Path(folder) for folder in config.plugins])
     # Before the model is asked anything, so that no limit can follow a result.
     suite_digest = make_plan(config, registry, frozenset(Capability)).suite.digest
-    prepared = prepare(config, cache)
-    plan = make_plan(config, registry, capabilities_of(prepared))
+    prepared, plan = with_plan(config, registry, prepare(config, cache))
 
     predictor = SharedPredictor(
         prepared.model,
@@ -160,7 +160,10 @@ def _workbench(
 ) -> Workbench:
     confidence = Confidence(config.confidence, plan.suite.family)
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
-    return Workbench(predictor, prepared.audited, splits, confidence, config.seed)
+    return Workbench(
+        predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
+        prepared.training,
+    )  # fmt: skip
 
 
 def environment() -> dict[str, str]:
@@ -179,13 +182,32 @@ def _guide(check: Check) -> Guide:
     return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
 
 
-def capabilities_of(prepared: Prepared) -> frozenset[Capability]:
+def with_plan(config: AuditConfig, registry: Registry, prepared: Prepared) -> tuple[Prepared, Plan]:
+    """The checks that will run, and with them the rows the model was trained on if one needs them.
+
+    Raises:
+        AuditkitError: As `make_plan`, or these rows cannot be read.
+    """
+    plan = make_plan(config, registry, capabilities_of(config, prepared))
+    if any(
+        Capability.TRAINING_ROWS in entry.check.needs and not entry.obstacle
+        for entry in plan.checks
+    ):
+        prepared = replace(prepared, training=trained_on(config, prepared))
+    return prepared, plan
+
+
+def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capability]:
     """What model and data offer together."""
     offered = set(prepared.model.capabilities)
     if prepared.audited.labels is not None:
         offered.add(Capability.LABELS)
     if prepared.audited.groups:
         offered.add(Capability.GROUPS)
+    if prepared.shifts:
+        offered.add(Capability.SHIFTS)
+    if names_training_rows(config, prepared):
+        offered.add(Capability.TRAINING_ROWS)
     return frozenset(offered)
 
 

@@ -30,6 +30,10 @@ class Capability(enum.StrEnum):
     """The data has true labels."""
     GROUPS = "groups"
     """The data has at least one sensitive attribute."""
+    SHIFTS = "shifts"
+    """The configuration names at least one set of rows that are out of distribution."""
+    TRAINING_ROWS = "training_rows"
+    """The configuration says which rows the model was trained on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

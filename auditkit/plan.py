@@ -34,6 +34,9 @@ _LACKING = {
     Capability.EMBEDDINGS: "the model gives no embeddings of its inputs, or not with this backend",
     Capability.LABELS: "the data has no true labels ([data] label)",
     Capability.GROUPS: "the data has no sensitive attribute ([data] sensitive)",
+    Capability.SHIFTS: "no set of rows out of distribution is named ([data.ood.NAME])",
+    Capability.TRAINING_ROWS: "nothing says which rows the model was trained on: [training] path, "
+    "or a split of the data",
 }
 
 

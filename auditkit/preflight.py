@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.config import AuditConfig, DataConfig
-from auditkit.data import Attribute, AuditData
+from auditkit.data import Attribute, AuditData, Shift, in_distribution
 from auditkit.errors import ConfigError, DataError, ModelError, nearest
 from auditkit.model import Capability, Model, Predictions, TokenModel, answer_key
 from auditkit.models import load_model
 from auditkit.models.thresholded import ThresholdedModel
+from auditkit.ood_sets import Source, ood_sets, sampled
 from auditkit.prediction_store import KeptAnswers, PredictionStore
 from auditkit.sampling import draw
 from auditkit.sources import read_table
@@ -47,6 +51,9 @@ class Prepared:
         allow_below_chance: Whether a model worse than guessing is audited all the same.
         kept: What earlier audits left about the model; None when nothing is kept of it.
         read: All rows as they were read, where the model is asked about more than the text.
+        shifts: The named sets of rows out of distribution.
+        shift_digests: Their digests, as they were read.
+        training: The rows the model was trained on, where a check reads them.
     """
 
     model: Model
@@ -58,11 +65,18 @@ class Prepared:
     allow_below_chance: bool = False
     kept: KeptAnswers | None = None
     read: AuditData | None = None
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+    shift_digests: Mapping[str, str] = field(default_factory=dict)
+    training: AuditData | None = None
 
     @property
     def data_digest(self) -> str:
-        """Digest of all rows as they were read."""
-        return (self.data if self.read is None else self.read).digest
+        """Digest of all rows as they were read, those of every set included."""
+        digest = (self.data if self.read is None else self.read).digest
+        if not self.shift_digests:
+            return digest
+        content = json.dumps([digest, self.shift_digests], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @runtime_checkable
@@ -91,18 +105,19 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
         # What a callable answers, labels or probabilities, shows only with its first answer.
         model.predict([frame.inputs[frame.splits[config.data.evaluate][0]]])
     data = _with_labels(frame, model, config.data, table, notes)
-    audited = _audited(config, data, notes)
+    audited, shifts = _audited(config, data, table, model, notes)
     _look_at(audited, data, config.data, notes)
     kept = store.of(answer_key(model)) if store is not None else None
     _look_at_texts(model, audited, kept, notes)
     assumptions = {**model.assumptions, **notes.assumptions}
-    read = data
+    read, digests = data, {name: shift.digest for name, shift in shifts.items()}
     if isinstance(model, ThresholdedModel):
         data, audited = model.with_groups(data), model.with_groups(audited)
+        shifts = {n: replace(one, data=model.with_groups(one.data)) for n, one in shifts.items()}
         notes.warnings.append(model.warning)
     return Prepared(
         model, data, audited, assumptions, tuple(notes.warnings), table.name,
-        config.data.allow_below_chance, kept, read,
+        config.data.allow_below_chance, kept, read, shifts, digests,
     )  # fmt: skip
 
 
@@ -117,14 +132,42 @@ def read_rows(config: AuditConfig, table: SourceTable, model: Model) -> AuditDat
     return _with_labels(_frame(config, table, notes), model, config.data, table, notes)
 
 
-def _audited(config: AuditConfig, data: AuditData, notes: _Notes) -> AuditData:
-    """The rows of the audited split, or the sample of them that the configuration asks for."""
-    audited = data.rows(data.splits[config.data.evaluate])
-    if config.data.sample is None:
-        return audited
-    sample = draw(audited, config.data.sample, config.seed)
-    notes.assumptions["sample"] = sample.note
-    return audited.rows(sample.rows)
+def _audited(
+    config: AuditConfig, data: AuditData, table: SourceTable, model: Model, notes: _Notes
+) -> tuple[AuditData, dict[str, Shift]]:
+    """The rows of the audited split, or the sample of them that the configuration asks for.
+
+    And the sets out of distribution, sampled alike.
+    """
+    rows = data.splits[config.data.evaluate]
+    audited, askable = data.rows(rows), not config.model.recorded
+    source = Source(table, data, rows, partial(read_rows, model=model), askable)
+    shifts = ood_sets(config, source)
+    if config.data.sample is not None:
+        sample = draw(audited, config.data.sample, config.seed)
+        notes.assumptions["sample"] = sample.note
+        audited = audited.rows(sample.rows)
+        shifts = sampled(shifts, sample.rows, config.data.sample, config.seed)
+    _look_at_sets(audited, shifts, notes)
+    return audited, shifts
+
+
+def _look_at_sets(audited: AuditData, shifts: Mapping[str, Shift], notes: _Notes) -> None:
+    left = in_distribution(len(audited), shifts)
+    texts = {audited.inputs[row] for row in left}
+    for name, shift in shifts.items():
+        sampled_to = "" if len(shift.data) else " None is in the sample."
+        notes.assumptions[f"out of distribution, {name}"] = f"{shift.said}{sampled_to}"
+        shared = sum(text in texts for text in shift.data.inputs)
+        if shared:
+            notes.warnings.append(
+                f"{shared} of {len(shift.data)} texts of {name!r} also occur in distribution; "
+                "there they are not out of distribution."
+            )
+    if shifts:
+        notes.assumptions["in distribution"] = (
+            f"{len(left):,} of {len(audited):,} audited rows, those that no set takes."
+        )
 
 
 class _Notes:

@@ -90,6 +90,7 @@ def check_keys(
         prepared.model.assumptions,
         None if answers is None else _answers(answers),
         prepared.data.digest,
+        dict(prepared.shift_digests),
         config.data.evaluate if config.data.split else None,
         config.data.sample,
         [config.model.batch_tokens, config.model.device],
@@ -108,6 +109,9 @@ def check_keys(
                 entry.obstacle,
                 sorted(entry.limits),
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
+                prepared.training.digest
+                if prepared.training is not None and Capability.TRAINING_ROWS in entry.check.needs
+                else None,
             ]
         )
         for entry in plan.checks

@@ -6,15 +6,15 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 
 import numpy as np
 
-from auditkit.check import Confidence, Context, Kept, Predictor
-from auditkit.data import AuditData
+from auditkit.check import Check, Confidence, Context, Kept, Predictor
+from auditkit.data import AuditData, Shift
 from auditkit.ledger import Ledger
 from auditkit.measured import CheckRecord
 from auditkit.measuring import judge_measured, measure
@@ -23,7 +23,7 @@ from auditkit.observer import Observer, Silent
 from auditkit.plan import Plan, PlannedCheck
 from auditkit.predictor import AnsweredRows, SharedPredictor
 
-_ASKING = {Capability.NEW_INPUTS, Capability.EMBEDDINGS}
+_ASKING = {Capability.NEW_INPUTS, Capability.EMBEDDINGS, Capability.SHIFTS}
 """What the model has to be asked for, besides its answers for the audited rows."""
 _IMPORTED_BY_BOTH = (
     "pandas", "scipy.stats", "sklearn.metrics", "sklearn.linear_model", "sklearn.neighbors",
@@ -44,9 +44,11 @@ class Workbench:
     splits: dict[str, AuditData]
     confidence: Confidence
     seed: int
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+    training: AuditData | None = None
 
     def context(
-        self, check_id: str, predictor: Predictor, advance: Callable[[float], None], kept: Kept
+        self, check: Check, predictor: Predictor, advance: Callable[[float], None], kept: Kept
     ) -> Context:
         """The context of one check, with random numbers of its own."""
         return Context(
@@ -54,9 +56,11 @@ class Workbench:
             data=self.data,
             splits=self.splits,
             confidence=self.confidence,
-            rng=rng_of(check_id, self.seed),
+            rng=rng_of(check.id, self.seed),
             advance=advance,
             kept=kept,
+            shifts=self.shifts,
+            training=self.training if Capability.TRAINING_ROWS in check.needs else None,
         )
 
 
@@ -155,7 +159,7 @@ class _Crew:
         check_id, shared = entry.check.id, self._bench.predictor
         predictor = shared if asks_more(entry) else AnsweredRows(shared)
         began, before = time.perf_counter(), Counter(asdict(predictor.statistics))
-        context = self._bench.context(check_id, predictor, advance, self._ledger.parts(check_id))
+        context = self._bench.context(entry.check, predictor, advance, self._ledger.parts(check_id))
         measured = measure(entry, context)
         cost = Counter(asdict(predictor.statistics))
         cost.subtract(before)

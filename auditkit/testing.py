@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import HEADINGS, Check, Confidence, Context, Predictor
-from auditkit.data import Attribute, AuditData
+from auditkit.data import Attribute, AuditData, Shift
 from auditkit.finding import Finding, Outcome
 from auditkit.measuring import run_check
 from auditkit.model import Capability, Head, Predictions
@@ -132,6 +132,27 @@ def tiny_context(
     )
 
 
+def shifted(data: AuditData, **sets: Sequence[int] | NDArray[np.int64]) -> dict[str, Shift]:
+    """Sets out of distribution that take these rows of the data, by name."""
+    made = {}
+    for name, rows in sets.items():
+        taken = np.sort(np.asarray(rows, dtype=np.int64))
+        made[name] = Shift(data.rows(taken), taken, taken, f"{len(taken)} rows.")
+    return made
+
+
+def findings_in(
+    check: Check,
+    context: Context,
+    params: Any = None,
+    limits: Mapping[str, float | None] | None = None,
+) -> list[Finding]:
+    """Run one check in a context, which may have sets out of distribution and training rows."""
+    entry = planned(check, params, limits)
+    confidence = Confidence(context.confidence.level, _gated(entry))
+    return run_check(entry, dataclasses.replace(context, confidence=confidence))
+
+
 def findings_of(
     check: Check,
     data: AuditData,
@@ -141,9 +162,8 @@ def findings_of(
     embeddings: NDArray[Any] | None = None,
 ) -> list[Finding]:
     """Run one check on fixed answers, with its own limits or the ones given."""
-    entry = planned(check, params, limits)
-    context = tiny_context(data, predictions, family=_gated(entry), embeddings=embeddings)
-    return run_check(entry, context)
+    context = tiny_context(data, predictions, embeddings=embeddings)
+    return findings_in(check, context, params, limits)
 
 
 def findings_on(
@@ -157,16 +177,15 @@ def findings_on(
 
     Ask a model with `SharedPredictor(FakeModel(answer))`.
     """
-    entry = planned(check, params, limits)
     context = Context(
         predictor=predictor,
         data=data,
         splits={},
-        confidence=Confidence(family=_gated(entry)),
+        confidence=Confidence(),
         rng=np.random.default_rng(0),
         advance=lambda _: None,
     )
-    return run_check(entry, context)
+    return findings_in(check, context, params, limits)
 
 
 def planned(
@@ -201,7 +220,7 @@ def assert_check_contract(check: Check) -> None:
     for name, (data, predictions) in odd_cases().items():
         before = data.digest
         vectors = np.random.default_rng(2).normal(size=(len(data), 8))
-        first, again = (findings_of(check, data, predictions, embeddings=vectors) for _ in "12")
+        first, again = (findings_in(check, _odd(data, predictions, vectors)) for _ in "12")
         assert first == again, f"{check.id}: {name}: not deterministic"
         assert data.digest == before, f"{check.id}: {name}: changed the data"
         crashed = [f.message for f in first if f.outcome is Outcome.ERROR]
@@ -213,6 +232,16 @@ def assert_check_contract(check: Check) -> None:
         if name in unknowable:
             passed = [f.message for f in first if f.outcome is Outcome.PASS]
             assert not passed, f"{check.id}: {name} passes: {passed[0]}"
+
+
+def _odd(data: AuditData, predictions: Predictions, vectors: NDArray[Any]) -> Context:
+    """A context with a third of the rows out of distribution, and a third trained on."""
+    rows = np.arange(len(data))
+    return dataclasses.replace(
+        tiny_context(data, predictions, embeddings=vectors),
+        shifts=shifted(data, odd=rows[::3]) if len(rows) else {},
+        training=data.rows(rows[1::3]),
+    )
 
 
 def odd_cases(rows: int = 400) -> dict[str, tuple[AuditData, Predictions]]:

@@ -39,6 +39,8 @@ LAYERS = [
         "run_store",
         "found_run",
         "sampling",
+        "made_shifts",
+        "ood_sets",
         "resolution",
         "attacks",
         "measuring",

@@ -15,7 +15,7 @@ from pathlib import Path
 from auditkit.check import Confidence
 from auditkit.config import AuditConfig
 from auditkit.cores import available_cores
-from auditkit.engine import capabilities_of
+from auditkit.engine import with_plan
 from auditkit.forecast.budget import Budgeted, SampleCosts
 from auditkit.forecast.check_cost import Trial, check_costs
 from auditkit.forecast.expected import Forecast
@@ -23,7 +23,6 @@ from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, Seconds
 from auditkit.found_run import FoundRun, find_run, holds_a_run
 from auditkit.model import Capability, answer_key
 from auditkit.network import settle_network
-from auditkit.plan import Plan, make_plan
 from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import load_registry
@@ -72,8 +71,7 @@ class _Ahead:
         self.config = config
         self.clock = clock
         registry = load_registry([Path(folder) for folder in config.plugins])
-        self.prepared = prepare(config, store)
-        self.plan: Plan = make_plan(config, registry, capabilities_of(self.prepared))
+        self.prepared, self.plan = with_plan(config, registry, prepare(config, store))
         self.confidence = Confidence(config.confidence, self.plan.suite.family)
         self.timer = ModelTimer(self.prepared, config.model.batch_tokens, clock)
 

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import Confidence, Context
-from auditkit.data import AuditData
 from auditkit.finding import Finding, Outcome
 from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, line
 from auditkit.forecast.pilot import Noted, Pilot, is_embedding, not_applicable
 from auditkit.measuring import run_check
 from auditkit.model import Capability, Head, Predictions
+from auditkit.ood_sets import sampled
 from auditkit.plan import PlannedCheck
 from auditkit.predictor import content_digest, content_key
 from auditkit.preflight import Prepared
@@ -142,6 +142,7 @@ class Trial:
         clock: Clock,
     ) -> None:
         self._data = prepared.audited
+        self._shifts, self._training = prepared.shifts, prepared.training
         self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
         rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
         self._answers = tuple(Noted(MadeUp(prepared, rows, seed), rows) for seed in (0, 1))
@@ -162,7 +163,7 @@ class Trial:
     def _piloted(self, entry: PlannedCheck) -> CheckCost:
         """Scale up what a pilot cost."""
         check_id = entry.check.id
-        seen = self._pilot.of(entry, partial(self._context, entry, self._pilot.sample))
+        seen = self._pilot.of(entry, partial(self._context, entry, self._pilot.rows))
         if isinstance(seen, str):
             return CheckCost(check_id, seen)
         if seen is None:
@@ -229,7 +230,7 @@ class Trial:
         return cost.times(everything / len(runs[-1].new)), per_check / everything
 
     def _run(self, entry: PlannedCheck, size: int, which: int, *, cold: bool = False) -> _Run:
-        sample = self._data.rows(draw(self._data, size, self._seed).rows)
+        sample = draw(self._data, size, self._seed).rows
         answers = self._answers[which]
         seconds: list[float] = []
         while not seconds or (
@@ -245,12 +246,21 @@ class Trial:
     def _context(
         self,
         entry: PlannedCheck,
-        sample: AuditData,
+        sample: NDArray[np.int64],
         answers: Noted,
         advance: Callable[[float], None],
     ) -> Context:
-        rng = rng_of(entry.check.id, self._seed)
-        return Context(answers, sample, self._splits, self._confidence, rng, advance)
+        trained = Capability.TRAINING_ROWS in entry.check.needs
+        return Context(
+            answers,
+            self._data.rows(sample),
+            self._splits,
+            self._confidence,
+            rng_of(entry.check.id, self._seed),
+            advance,
+            shifts=sampled(self._shifts, sample, len(sample), self._seed),
+            training=self._training if trained else None,
+        )
 
 
 class MadeUp:

@@ -131,7 +131,7 @@ class Pilot:
         clock: Clock,
     ) -> None:
         data = prepared.audited
-        self.sample = data.rows(draw(data, min(PILOT_ROWS, len(data)), seed).rows)
+        self.rows = draw(data, min(PILOT_ROWS, len(data)), seed).rows
         self._eligible = len(rows)
         self._clock = clock
         self._model = timer.predictor(lambda _done, _all: self._in_time())
@@ -146,7 +146,7 @@ class Pilot:
         """
         field = entry.check.grows_with
         wanted: int = min(getattr(entry.params, field), self._eligible)
-        counted = min(PILOT, wanted, len(self.sample))
+        counted = min(PILOT, wanted, len(self.rows))
         warm_up = min(WARM_UP, counted)
         self._end = self._clock() + PILOT_SECONDS
         seconds: list[float] = []
@@ -164,7 +164,7 @@ class Pilot:
             seconds=seconds[1],
             scale=wanted / counted,
             until=wanted / self._eligible,
-            again=min(wanted / self._eligible * len(self.sample) / counted, 1.0),
+            again=min(wanted / self._eligible * len(self.rows) / counted, 1.0),
         )
 
     def _run(self, entry: PlannedCheck, context: _Contexts) -> tuple[float, list[Finding]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from auditkit.config import AuditConfig
 from auditkit.data import MISSING, AuditData
 from auditkit.errors import ConfigError, DataError, nearest
+from auditkit.models.thresholded import ThresholdedModel
 from auditkit.predictor import content_digest, content_key
 from auditkit.preflight import Prepared, read_rows
 from auditkit.remedy import Need, Remedy, RemedyError
@@ -57,7 +58,8 @@ def remedy_rows(config: AuditConfig, prepared: Prepared) -> RemedyRows:
             "a remedy needs the true labels of the rows to train on.", "Set data.label."
         )
     under_audit = prepared.data.rows(prepared.data.splits[config.data.evaluate])
-    audited = frozenset(_digests(under_audit.inputs))
+    judged = [under_audit, *(shift.data for shift in prepared.shifts.values())]
+    audited = frozenset(digest for part in judged for digest in _digests(part.inputs))
     train = _split(data, config.training.split, "training.split", file)
     _refuse_audited(data, train, audited, f"{file}: split {config.training.split!r}")
     wanted = config.training.validation or (VALIDATION if VALIDATION in data.splits else None)
@@ -73,6 +75,27 @@ def remedy_rows(config: AuditConfig, prepared: Prepared) -> RemedyRows:
     return RemedyRows(
         data.rows(train), data.rows(validation), audited, (rows, *([said] if said else []))
     )
+
+
+def names_training_rows(config: AuditConfig, prepared: Prepared) -> bool:
+    """Whether the configuration says which rows the model was trained on."""
+    if config.training.path is not None:
+        return True
+    split = config.training.split
+    return split != config.data.evaluate and split in prepared.data.splits
+
+
+def trained_on(config: AuditConfig, prepared: Prepared) -> AuditData:
+    """The rows the model was trained on; also those that are audited, too.
+
+    Raises:
+        AuditkitError: The file cannot be read, or has no such split.
+    """
+    data, file = _source(config, prepared)
+    rows = data.rows(_split(data, config.training.split, "training.split", file))
+    if isinstance(prepared.model, ThresholdedModel) and data is not prepared.data:
+        return prepared.model.with_groups(rows)
+    return rows
 
 
 def require(remedy: Remedy, rows: RemedyRows) -> None:
