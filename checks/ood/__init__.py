@@ -1,0 +1,1 @@
+"""Checks and remedies for inputs unlike those the model was trained on."""
