@@ -87,7 +87,9 @@ class _Leaks:
             "leaked",
             float(hit.mean()),
             len(hit),
-            Bounds(rate(k, n, levels.claim), rate(k, n, levels.corrected), "Clopper-Pearson", parts),
+            Bounds(
+                rate(k, n, levels.claim), rate(k, n, levels.corrected), "Clopper-Pearson", parts
+            ),
             part.name,
             f"{exact:,} rows have the words of a training row, {int(hit.sum()) - exact:,} nearly; "
             f"looked for among {len(self.known):,} training rows.",

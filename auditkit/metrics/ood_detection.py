@@ -237,5 +237,3 @@ def _drawn(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
 def _said(shift: Shift, rows: Sequence[int] | Rows) -> str:
     short = len(rows) < len(shift.data)
     return shift.said + (f" {len(rows):,} of them were drawn." if short else "")
-
-
