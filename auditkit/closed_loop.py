@@ -18,6 +18,7 @@ from typing import Any
 from auditkit.api import run
 from auditkit.comparison import compare
 from auditkit.config import AuditConfig, load_config, parse_config
+from auditkit.data import AuditData, in_distribution
 from auditkit.engine import environment
 from auditkit.errors import AuditkitError, ConfigError, MissingExtraError, ResultError
 from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
@@ -240,7 +241,7 @@ class _Bench:
         after = run(settings, self.observer, out=place / _AUDIT).result
         self.observer.stage("Comparing")
         again = prepare(settings, self.cache)
-        twice = Twice(prepared.audited, self.answers(prepared), self.answers(again))
+        twice = self.twice(prepared, again)
         repair = Repair(
             remedy=id,
             title=chosen.remedy.title,
@@ -287,10 +288,28 @@ class _Bench:
 
     def answers(self, prepared: Prepared) -> Predictions:
         """What a model answers to the audited rows."""
-        predictor = SharedPredictor(
+        return self._predictor(prepared).predict(prepared.audited.inputs)
+
+    def twice(self, before: Prepared, after: Prepared) -> Twice:
+        """What both models answer to the audited rows, and to the sets out of distribution."""
+        first, second = self._predictor(before), self._predictor(after)
+
+        def both(data: AuditData, same: AuditData) -> Twice:
+            return Twice(data, first.predict(data.inputs), second.predict(same.inputs))
+
+        audited = both(before.audited, after.audited)
+        if not before.shifts:
+            return audited
+        shifts = {
+            name: both(shift.data, after.shifts[name].data) for name, shift in before.shifts.items()
+        }
+        inside = in_distribution(len(before.audited), before.shifts)
+        return replace(audited, shifts=shifts, inside=audited.rows(inside))
+
+    def _predictor(self, prepared: Prepared) -> SharedPredictor:
+        return SharedPredictor(
             prepared.model, batch_tokens=self.settings.model.batch_tokens, store=self.cache
         )
-        return predictor.predict(prepared.audited.inputs)
 
 
 def _verdict(result: AuditResult) -> Verdict:

@@ -106,7 +106,7 @@ Instant = str | int | float | datetime.datetime | datetime.date
 
 _BY_COLUMN = {"column", "values", "after", "before"}
 _OOD_KEYS = {
-    "path": {"path", "text", "label", "label_map", "sensitive", *_BY_COLUMN},
+    "path": {"path", "text", "label", "label_map", "pair", "sensitive", *_BY_COLUMN},
     "column": _BY_COLUMN,
     "length": {"shift", "share"},
     "topic": {"shift", "share", "words"},
@@ -132,6 +132,8 @@ class OodSet(Section):
     """With `path`: column with the true class; by default that of [data], if the file has it."""
     label_map: dict[str, str] | None = None
     """With `path`: label value -> class name, where it differs from that of [data]."""
+    pair: Name | None = None
+    """With `path`: column with the pair id, where it differs from that of [data]."""
     sensitive: list[Name] | None = None
     """With `path`: columns with sensitive attributes; by default those of [data] that it has."""
     column: Name | None = None
@@ -228,6 +230,9 @@ class DataConfig(Section):
     are small are kept whole where possible. By default all. `auditkit plan --budget` picks one."""
     cluster: Name | None = None
     """Column whose equal values mark rows that belong together (one person, one document)."""
+    pair: Name | None = None
+    """Column whose equal values tie a text to its contrast: the same text, changed on purpose, in
+    the audited rows or in a set of `ood`."""
     id: Name | None = None
     """Column with a unique row id."""
     ood: dict[Name, OodSet] = Field(default_factory=dict)

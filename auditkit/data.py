@@ -109,6 +109,8 @@ class AuditData:
         splits: Row numbers of each named split.
         clusters: Shape (n,): rows with one number belong together (one person, one document);
             None when every row is independent.
+        pairs: Id that ties each row to its contrasts (the same text, changed on purpose), None for
+            a row without; None when the data has no such ids.
     """
 
     inputs: tuple[Any, ...]
@@ -119,6 +121,7 @@ class AuditData:
     splits: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     clusters: NDArray[np.int64] | None = None
     factors: Mapping[str, Attribute] = field(default_factory=dict)
+    pairs: tuple[str | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -133,6 +136,7 @@ class AuditData:
             splits={},
             clusters=None if self.clusters is None else self.clusters[index],
             factors={name: one.rows(index) for name, one in self.factors.items()},
+            pairs=None if self.pairs is None else tuple(self.pairs[i] for i in index),
         )
 
     def viewed_classes(self) -> tuple[int, ...]:
@@ -153,7 +157,7 @@ class AuditData:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over inputs, labels, classes, groups, splits, clusters, factors, in row order."""
+        """SHA-256 over everything above, in row order."""
         hasher = hashlib.sha256()
 
         def add(part: object) -> None:
@@ -174,6 +178,8 @@ class AuditData:
             add(("factor", name))
             add(self.factors[name].levels)
             add(self.factors[name].codes)
+        if self.pairs is not None:
+            add(("pairs", self.pairs))
         return hasher.hexdigest()
 
 

@@ -206,6 +206,9 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.GROUPS)
     if prepared.shifts:
         offered.add(Capability.SHIFTS)
+    sets = (prepared.audited, *(shift.data for shift in prepared.shifts.values()))
+    if any(data.pairs is not None for data in sets):
+        offered.add(Capability.PAIRS)
     if names_training_rows(config, prepared):
         offered.add(Capability.TRAINING_ROWS)
     return frozenset(offered)

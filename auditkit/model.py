@@ -32,6 +32,8 @@ class Capability(enum.StrEnum):
     """The data has at least one sensitive attribute."""
     SHIFTS = "shifts"
     """The configuration names at least one set of rows that are out of distribution."""
+    PAIRS = "pairs"
+    """Rows of the data, or of these sets, are tied to contrasts of theirs."""
     TRAINING_ROWS = "training_rows"
     """The configuration says which rows the model was trained on."""
 

@@ -206,6 +206,7 @@ def _of_file(one: OodSet, config: AuditConfig, source: Source) -> Shift:
         update={
             "text": one.text or settings.text,
             "label": one.label or (settings.label if settings.label in there else None),
+            "pair": one.pair or (settings.pair if settings.pair in there else None),
             "label_map": settings.label_map if one.label_map is None else one.label_map,
             "sensitive": _present(settings.sensitive, there)
             if one.sensitive is None

@@ -35,6 +35,7 @@ _LACKING = {
     Capability.LABELS: "the data has no true labels ([data] label)",
     Capability.GROUPS: "the data has no sensitive attribute ([data] sensitive)",
     Capability.SHIFTS: "no set of rows out of distribution is named ([data.ood.NAME])",
+    Capability.PAIRS: "nothing ties texts to their contrasts ([data] pair)",
     Capability.TRAINING_ROWS: "nothing says which rows the model was trained on: [training] path, "
     "or a split of the data",
 }

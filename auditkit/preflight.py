@@ -24,7 +24,7 @@ from auditkit.sampling import draw
 from auditkit.sources import read_table
 from auditkit.sources.groups import read_groups
 from auditkit.sources.labels import read_labels
-from auditkit.sources.rows import check_ids, read_clusters, read_splits, read_texts
+from auditkit.sources.rows import check_ids, read_clusters, read_pairs, read_splits, read_texts
 from auditkit.sources.table import SourceTable
 
 COPIES_SHARE = 0.05
@@ -190,7 +190,7 @@ def _check_columns(config: AuditConfig, table: SourceTable) -> None:
             f"column {data.label!r} is named as the label and as the prediction.",
             "A prediction compared with itself is always right.",
         )
-    named = [data.text, data.label, data.split, data.cluster, data.id]
+    named = [data.text, data.label, data.split, data.cluster, data.id, data.pair]
     named += [*data.sensitive, *data.factors]
     for column in [*named, model.label_column, *(model.score_columns or ())]:
         if column is not None:
@@ -235,6 +235,7 @@ def _frame(config: AuditConfig, table: SourceTable, notes: _Notes) -> AuditData:
         splits=splits.rows,
         clusters=clusters,
         factors={name: read[name] for name in data.factors},
+        pairs=None if data.pair is None else read_pairs(table, data.pair, data.missing),
     )
 
 
@@ -248,16 +249,8 @@ def _with_labels(
         values = table.column(config.label)
         labels, note = read_labels(where, values, names, config.label_map, config.missing)
         notes.assumptions["label map"] = note
-    return AuditData(
-        inputs=frame.inputs,
-        labels=labels,
-        class_names=names,
-        positive=_positive_class(config, names, notes),
-        groups=frame.groups,
-        splits=frame.splits,
-        clusters=frame.clusters,
-        factors=frame.factors,
-    )
+    positive = _positive_class(config, names, notes)
+    return replace(frame, labels=labels, class_names=names, positive=positive)
 
 
 def _positive_class(config: DataConfig, names: Sequence[str], notes: _Notes) -> int | None:

@@ -23,7 +23,9 @@ from auditkit.observer import Observer, Silent
 from auditkit.plan import Plan, PlannedCheck
 from auditkit.predictor import AnsweredRows, SharedPredictor
 
-_ASKING = {Capability.NEW_INPUTS, Capability.EMBEDDINGS, Capability.SHIFTS}
+_ASKING = {
+    Capability.NEW_INPUTS, Capability.EMBEDDINGS, Capability.SHIFTS, Capability.PAIRS,
+}  # fmt: skip
 """What the model has to be asked for, besides its answers for the audited rows."""
 _IMPORTED_BY_BOTH = (
     "pandas", "scipy.stats", "sklearn.metrics", "sklearn.linear_model", "sklearn.neighbors",

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from auditkit.finding import Interval
 from auditkit.stats.bounded import empirical_bernstein
-from auditkit.stats.intervals import mean_interval
+from auditkit.stats.changes import weight_draws
+from auditkit.stats.intervals import critical_t, critical_value, mean_interval
 
 Values = NDArray[np.float64]
 
@@ -111,6 +112,42 @@ def ece_bounds(
     assert upper is not None
     assert lower is not None
     return Interval(min(max(lower, 0.0), 1.0), min(max(upper, 0.0), 1.0))
+
+
+def ece_change(
+    before: Reliability,
+    after: Reliability,
+    clusters: NDArray[np.int64] | None,
+    alpha: float,
+    rng: np.random.Generator,
+) -> Interval:
+    """Interval of the second calibration error less the first, of the same rows.
+
+    From the spread over a Bayesian bootstrap of the rows, or clusters.
+
+    Args:
+        before: The rows in bins by one set of probabilities.
+        after: The same rows by another; as many bins.
+        clusters: Cluster of each row.
+        alpha: One-sided error of each end.
+        rng: Random numbers.
+    """
+    number, units = np.arange(len(before.bins)), len(before.bins)
+    if clusters is not None:
+        members, place = np.unique(clusters, return_inverse=True)
+        number, units = place.astype(np.int64), len(members)
+    rows = np.bincount(number, minlength=units)
+
+    def error(weights: Values, table: Reliability) -> Values:
+        cells = np.zeros((units, len(table.sizes)))
+        np.add.at(cells, (number, table.bins), table.excess)
+        return np.asarray(np.abs(weights @ cells).sum(axis=1) / (weights @ rows))
+
+    drawn = [error(w, after) - error(w, before) for w in weight_draws(units, rng)]
+    change = after.ece - before.ece
+    reach = critical_value(alpha) if clusters is None else critical_t(alpha, max(units - 1, 1))
+    half = float(np.concatenate(drawn).std()) * reach
+    return Interval(max(change - half, -1.0), min(change + half, 1.0))
 
 
 def _signs(table: Reliability, rows: NDArray[np.bool_]) -> Values:

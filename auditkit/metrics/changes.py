@@ -7,7 +7,7 @@ models; otherwise nothing is said about its change.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.finding import Interval
-from auditkit.metrics import score_changes
-from auditkit.metrics.calibration import brier_scores, reliability
+from auditkit.metrics import score_changes, shift_changes
+from auditkit.metrics.calibration import brier_scores, ece_change, reliability
 from auditkit.metrics.disparity import GroupParams, chosen_attributes, chosen_factor
 from auditkit.metrics.group_pairs import Groups
 from auditkit.metrics.identity_auc import FEWEST, identity_aucs
 from auditkit.metrics.quality import METRICS, majority_matrix, metric_function
 from auditkit.metrics.slices import SliceParams, find_slices
 from auditkit.metrics.strata import stratum_cells
+from auditkit.metrics.text_length import length_bands
 from auditkit.metrics.thresholds import score_bins
 from auditkit.model import Predictions
 from auditkit.stats.auc import auc_components
@@ -33,9 +34,8 @@ from auditkit.stats.changes import (
     covariance_of,
     mirrored,
     table_draws,
-    weight_draws,
 )
-from auditkit.stats.intervals import cluster_sums, critical_t, critical_value, mean_interval
+from auditkit.stats.intervals import cluster_sums, mean_interval
 
 Floats = NDArray[np.float64]
 Quantities = Callable[[Floats], Floats]
@@ -51,11 +51,25 @@ MOST_QUANTITIES = 2_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Twice:
-    """The audited rows and what both models answer to them."""
+    """Rows and what both models answer to them.
+
+    Attributes:
+        data: The rows under audit.
+        before: Answers of the first model.
+        after: Answers of the second.
+        shifts: The same of each set out of distribution, by name.
+        inside: The same of the rows in distribution; None where there is no such set.
+    """
 
     data: AuditData
     before: Predictions
     after: Predictions
+    shifts: Mapping[str, Twice] = field(default_factory=dict)
+    inside: Twice | None = None
+
+    def rows(self, index: NDArray[np.int64]) -> Twice:
+        """Some of the rows."""
+        return Twice(self.data.rows(index), self.before.take(index), self.after.take(index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,21 +472,7 @@ def _calibration_error(
         _reliability(which, twice, twice.before),
         _reliability(which, twice, twice.after),
     )
-    number, units = _members(twice.data)
-
-    def error(weights: Floats, bins: NDArray[np.int64], excess: Floats) -> Floats:
-        cells = np.zeros((units, which.params["bins"]))
-        np.add.at(cells, (number, bins), excess)
-        rows = np.bincount(number, minlength=units)
-        return np.asarray(np.abs(weights @ cells).sum(axis=1) / (weights @ rows))
-
-    def changes(weights: Floats) -> Floats:
-        return error(weights, after.bins, after.excess) - error(weights, before.bins, before.excess)
-
-    spread = float(np.concatenate([changes(w) for w in weight_draws(units, rng)]).std())
-    change = after.ece - before.ece
-    half = spread * _reach(twice.data, units, alpha)
-    interval = Interval(max(change - half, -1.0), min(change + half, 1.0))
+    interval = ece_change(before, after, twice.data.clusters, alpha, rng)
     return Recomputed(before.ece, after.ece, interval, "paired Bayesian bootstrap")
 
 
@@ -480,18 +480,6 @@ def _reliability(which: Which, twice: Twice, answers: Predictions) -> Any:
     assert answers.probabilities is not None
     assert twice.data.labels is not None
     return reliability(answers.probabilities, twice.data.labels, which.params["bins"])
-
-
-def _members(data: AuditData) -> tuple[NDArray[np.int64], int]:
-    """Number of each row's cluster, and how many there are; rows, where there are no clusters."""
-    if data.clusters is None:
-        return np.arange(len(data)), len(data)
-    members, number = np.unique(data.clusters, return_inverse=True)
-    return number.astype(np.int64), len(members)
-
-
-def _reach(data: AuditData, units: int, alpha: float) -> float:
-    return critical_value(alpha) if data.clusters is None else critical_t(alpha, max(units - 1, 1))
 
 
 def _brier_score(
@@ -526,6 +514,28 @@ def _of_scores(
     return None if found is None else Recomputed(*found)
 
 
+def _of_set(
+    function: Callable[..., score_changes.Changed],
+    which: Which,
+    twice: Twice,
+    alpha: float,
+    rng: np.random.Generator,
+) -> Recomputed | None:
+    """What is compared between the rows in distribution and the set of the slice's name."""
+    outside = twice.shifts.get(which.slice)
+    if outside is None or twice.inside is None:
+        return None
+    return Recomputed(*function(twice.inside, outside, which.params.get("bins", 2), alpha, rng))
+
+
+def _length_gap(
+    which: Which, twice: Twice, alpha: float, rng: np.random.Generator
+) -> Recomputed | None:
+    bands = length_bands(twice.data, which.params["bands"])
+    gaps = lambda m: _signed_gaps(*_right(m[:, :, None]))  # noqa: E731
+    return _of_tables(bands, twice, gaps, alpha, rng)
+
+
 KNOWN: Mapping[tuple[str, str], Callable[..., Recomputed | None]] = {
     ("fairness.demographic-parity", "gap"): partial(_rate_gap, ("selection",)),
     ("fairness.equalized-odds", "gap"): partial(_rate_gap, ("recall", "false-alarm")),
@@ -550,5 +560,9 @@ KNOWN: Mapping[tuple[str, str], Callable[..., Recomputed | None]] = {
     ("quality.metric", "gain"): _metric,
     ("quality.calibration", "calibration_error"): _calibration_error,
     ("quality.calibration", "brier_score"): _brier_score,
+    ("ood.accuracy-drop", "drop"): partial(_of_set, shift_changes.drop_change),
+    ("ood.calibration-shift", "ece_rise"): partial(_of_set, shift_changes.error_rise_change),
+    ("ood.calibration-shift", "brier_rise"): partial(_of_set, shift_changes.brier_rise_change),
+    ("ood.invariance-to-length", "gap"): _length_gap,
 }
 """Measurements that can be recomputed, by check and name."""

@@ -18,6 +18,9 @@ from auditkit.metrics.validity import words_of
 
 Mask = NDArray[np.bool_]
 
+OTHER_SCRIPTS = 0.2
+"""Share of a text's letters from which on it is written in other scripts than Latin."""
+_LATIN = re.compile(r"[A-Za-z\u00aa\u00ba\u00c0-\u024f\u1e00-\u1eff]")
 CAPITALS = 0.2
 """Share of a text's letters from which on it is written in capitals; prose has about 0.03."""
 _URL = re.compile(r"https?://|www\.", re.IGNORECASE)
@@ -135,6 +138,9 @@ def _of_texts(texts: Sequence[str], words: int, least: int) -> Iterator[tuple[Fe
     capitals = np.array([_share_of_capitals(text) for text in texts])
     yield Feature("no capital letter", "capitals"), capitals == 0
     yield Feature(f"at least {CAPITALS:.0%} capital letters", "capitals"), capitals >= CAPITALS
+    latin = np.array([_share_of_latin(text) for text in texts])
+    said = f"at least {OTHER_SCRIPTS:.0%} of the letters not Latin"
+    yield Feature(said, "script"), latin <= 1 - OTHER_SCRIPTS
     yield from _rare_words(found)
     yield from _frequent_words(found, words, least)
 
@@ -168,6 +174,11 @@ def _length_bands(lengths: NDArray[np.int64]) -> Iterator[tuple[Feature, Mask]]:
 def _share_of_capitals(text: str) -> float:
     letters = sum(map(str.isalpha, text))
     return sum(map(str.isupper, text)) / letters if letters else 0.0
+
+
+def _share_of_latin(text: str) -> float:
+    letters = sum(map(str.isalpha, text))
+    return len(_LATIN.findall(text)) / letters if letters else 1.0
 
 
 def _frequent_words(found: _Words, words: int, least: int) -> Iterator[tuple[Feature, Mask]]:

@@ -100,3 +100,12 @@ def read_clusters(table: SourceTable, column: str, missing: Sequence[str]) -> Cl
         codes.append(numbers.setdefault(key, len(numbers)))
     warnings = (f"{alone} rows have no {column!r} and count as independent.",) if alone else ()
     return Clusters(np.array(codes, dtype=np.int64), warnings)
+
+
+def read_pairs(table: SourceTable, column: str, missing: Sequence[str]) -> tuple[str | None, ...]:
+    """The id that ties each row to its contrasts; None for a row without.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    return tuple(None if value in missing else value for value in table.column(column))

@@ -159,6 +159,7 @@ def _source(config: AuditConfig, prepared: Prepared) -> tuple[AuditData, str]:
             "evaluate": config.training.split,
             "id": None,
             "cluster": settings.cluster if settings.cluster in there else None,
+            "pair": None,
             "sensitive": [name for name in settings.sensitive if name in there],
             "factors": [name for name in settings.factors if name in there],
         }

@@ -1,1 +1,1 @@
-"""Checks and remedies for inputs unlike those the model was trained on."""
+"""Checks and remedies of what a model does where it was not trained."""

@@ -1,0 +1,209 @@
+"""Calibration in and out of distribution, with and without a temperature fitted in distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditkit.check import Context
+from auditkit.errors import NotApplicable
+from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.metrics.calibration import (
+    Reliability,
+    bounded_mean,
+    brier_scores,
+    ece_bounds,
+    ece_change,
+    reliability,
+)
+from auditkit.metrics.shifted import INSIDE, WHISKER_ALPHA, Side, halves, rise, sides
+from auditkit.metrics.temperature import fit_temperature, log_probabilities, scaled
+from auditkit.stats.gaps import independent_difference
+from auditkit.stats.intervals import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationShiftParams:
+    """How the calibration error is binned."""
+
+    bins: int = 15
+    """Bins of equal width over 0..1 for the calibration error."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bins <= 100:
+            raise ValueError(f"bins must lie between 2 and 100, not {self.bins}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Calibrated:
+    """A side, its rows in bins, and its Brier scores; as answered, and at the temperature."""
+
+    side: Side
+    plain: Reliability
+    warm: Reliability
+    brier: Floats
+    warm_brier: Floats
+
+
+def calibration_shift_measurements(
+    context: Context, params: CalibrationShiftParams
+) -> Iterator[Measurement]:
+    """How much worse calibrated each set is, and what the temperature mends."""
+    inside, sets = sides(context)
+    chosen, judged = halves(inside.data)
+    if not len(chosen) or not len(judged):
+        raise NotApplicable("there are too few rows in distribution for two halves.")
+    first = inside.rows(chosen)
+    temperature = fit_temperature(log_probabilities(first.probabilities), first.labels)
+    here, *there = (
+        _calibrated(side, temperature, params.bins) for side in (inside.rows(judged), *sets)
+    )
+    seed = int(context.rng.integers(2**32))
+    evidence = (_errors([here, *there], seed), _table([here, *there], temperature))
+    for place, one in enumerate(there):
+        shown = evidence if place == 0 else ()
+        yield _error_rise(context, here, one, (len(sets), seed), shown)
+        yield _brier_rise(context, here, one, len(sets))
+    for one in (here, *there):
+        yield _gain(context, one, temperature, len(sets) + 1, seed)
+
+
+def _calibrated(side: Side, temperature: float, bins: int) -> _Calibrated:
+    warm = scaled(log_probabilities(side.probabilities), temperature)
+    return _Calibrated(
+        side,
+        reliability(side.probabilities, side.labels, bins),
+        reliability(warm, side.labels, bins),
+        brier_scores(side.probabilities, side.labels),
+        brier_scores(warm, side.labels),
+    )
+
+
+def _method(side: Side) -> str:
+    return "empirical Bernstein" if side.data.clusters is None else "cluster-robust t"
+
+
+def _error_rise(
+    context: Context,
+    here: _Calibrated,
+    there: _Calibrated,
+    family: tuple[int, int],
+    evidence: tuple[Estimates | Table, ...],
+) -> Measurement:
+    comparisons, seed = family
+
+    def bounds(alpha: float) -> Interval:
+        inside, outside = (_error_bounds(one, alpha, seed) for one in (here, there))
+        return rise(here.plain.ece, inside, there.plain.ece, outside)
+
+    levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
+    claim, corrected = (bounds(alpha) for alpha in levels)
+    return Measurement(
+        "ece_rise",
+        there.plain.ece - here.plain.ece,
+        len(here.side) + len(there.side),
+        Bounds(claim, corrected, f"{_method(here.side)}, cross-fitted", comparisons),
+        there.side.name,
+        f"Expected calibration error {there.plain.ece:.4g}, in distribution {here.plain.ece:.4g}.",
+        evidence=evidence,
+    )
+
+
+def _error_bounds(one: _Calibrated, alpha: float, seed: int) -> Interval:
+    # One seed for every level, so that a corrected bound can never be the narrower one.
+    found = ece_bounds(one.plain, alpha, np.random.default_rng(seed), one.side.data.clusters)
+    assert found.lower is not None
+    assert found.upper is not None
+    return Interval(min(found.lower, one.plain.ece), max(found.upper, one.plain.ece))
+
+
+def _brier_rise(
+    context: Context, here: _Calibrated, there: _Calibrated, comparisons: int
+) -> Measurement:
+    means = [float(one.brier.mean()) for one in (here, there)]
+
+    def bounds(alpha: float) -> Interval:
+        inside, outside = (
+            bounded_mean(one.brier, (0.0, 2.0), alpha, one.side.data.clusters)
+            for one in (here, there)
+        )
+        return independent_difference(means[1], outside, means[0], inside)
+
+    levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
+    claim, corrected = (bounds(alpha) for alpha in levels)
+    return Measurement(
+        "brier_rise",
+        means[1] - means[0],
+        len(here.side) + len(there.side),
+        Bounds(claim, corrected, _method(here.side), comparisons),
+        there.side.name,
+        f"Brier score {means[1]:.4g}, in distribution {means[0]:.4g}.",
+    )
+
+
+def _gain(
+    context: Context, one: _Calibrated, temperature: float, comparisons: int, seed: int
+) -> Measurement:
+    clusters = one.side.data.clusters
+
+    def bounds(alpha: float) -> Interval:
+        rng = np.random.default_rng(seed)
+        return ece_change(one.warm, one.plain, clusters, alpha, rng)
+
+    levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
+    claim, corrected = (bounds(alpha) for alpha in levels)
+    return Measurement(
+        "scaling_gain",
+        one.plain.ece - one.warm.ece,
+        len(one.side),
+        Bounds(claim, corrected, "paired Bayesian bootstrap", comparisons),
+        one.side.name,
+        f"Calibration error {one.plain.ece:.4g} as answered, {one.warm.ece:.4g} at the temperature "
+        f"{temperature:.3g}; Brier score {one.brier.mean():.4g} and {one.warm_brier.mean():.4g}.",
+    )
+
+
+def _errors(found: Sequence[_Calibrated], seed: int) -> Estimates:
+    rows = tuple(
+        Estimate(
+            one.side.name,
+            len(one.side),
+            one.plain.ece,
+            _error_bounds(one, WHISKER_ALPHA, seed),
+        )
+        for one in found
+    )
+    return Estimates(
+        "Expected calibration error in distribution and on each set",
+        rows,
+        1 - 2 * WHISKER_ALPHA,
+        f"{_method(found[0].side)}, cross-fitted",
+        found[0].plain.ece,
+        INSIDE,
+    )
+
+
+def _table(found: Sequence[_Calibrated], temperature: float) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            one.side.name,
+            len(one.side),
+            float(one.side.right.mean()),
+            float(one.side.probabilities.max(axis=1).mean()),
+            one.plain.ece,
+            one.warm.ece,
+            float(one.brier.mean()),
+            float(one.warm_brier.mean()),
+        )
+        for one in found
+    ]
+    return Table(
+        f"As answered, and at the temperature {temperature:.3g} fitted in distribution",
+        (
+            "rows", "n", "accuracy", "confidence, mean", "ECE", "ECE, scaled", "Brier",
+            "Brier, scaled",
+        ),
+        tuple(rows),
+    )  # fmt: skip
