@@ -1,4 +1,4 @@
-"""Near-duplicates among 20,000 rows: MinHash against comparing every pair, with recall and precision.
+"""Near-duplicates among 20,000 rows: MinHash against comparing every pair; recall and precision.
 
     python benchmarks/leakage.py [--rows 20000] [--part 2000]
 

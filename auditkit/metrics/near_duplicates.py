@@ -184,7 +184,7 @@ def _signatures(sets: Any, seed: int) -> NDArray[np.uint32]:
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """64 bits that look random for each number (the finaliser of splitmix64, Steele et al. 2014)."""
+    """64 bits that look random for each number (splitmix64, Steele et al. 2014)."""
     mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

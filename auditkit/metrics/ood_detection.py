@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditkit.check import Context
 from auditkit.data import AuditData, Shift, unit_id
 from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement, Table
-from auditkit.metrics.detectors import DETECTORS, Reference, logit_scores
+from auditkit.metrics.detectors import Reference, logit_scores
 from auditkit.metrics.disparity import WHISKER_LEVEL
 from auditkit.metrics.group_calibration import WHISKER_ALPHA
 from auditkit.metrics.group_pairs import Levels

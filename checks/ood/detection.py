@@ -69,9 +69,9 @@ def detection(context: Context, params: Params) -> Iterator[Measurement]:
         only a score that tells such inputs can send them to a person instead.
 
     How to read it:
-        AUROC 0.5 is guessing, 1 is perfect; an FPR of 0.95 is guessing, 0 is perfect. A set on which
-        the model is as accurate as at home need not be told apart: read this beside the accuracy
-        on the same set.
+        AUROC 0.5 is guessing, 1 is perfect; an FPR of 0.95 is guessing, 0 is perfect. A set on
+        which the model is as accurate as at home need not be told apart: read this beside the
+        accuracy on the same set (`ood.accuracy-drop`).
 
     What to do:
         See in the evidence whether another detector does better and judge by that from the next

@@ -19,7 +19,7 @@ class Params:
     shingle: int = 2
     """Words of a shingle. 2 suits sentences; 3 to 5 suits documents."""
     similarity: float = 0.7
-    """Least share of their shingles that two texts have in common (Jaccard) to be near-duplicates."""
+    """Least share of their shingles that near-duplicates have in common (Jaccard index)."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.shingle <= 10:
