@@ -63,7 +63,7 @@ def test_a_score_is_that_of_an_independent_implementation(name, space):
 
 @pytest.mark.parametrize("name", OF_TRAINING)
 def test_rows_far_from_the_training_rows_score_higher(name, space):
-    reference, asked = space
+    reference, _ = space
     far = reference.embeddings[:50][:, ::-1] * 5
     near = reference.scores(reference.embeddings[50:100])[name]
     assert np.median(reference.scores(far)[name]) > np.median(near)
