@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
-from auditkit.finding import Bounds, Evidence, Measurement, Table
+from auditkit.finding import Evidence, Measurement, Table
 from auditkit.metrics.disparity import WHISKER_LEVEL
 from auditkit.metrics.embedding_space import Halves, Vectors, group_aucs, group_probabilities
 from auditkit.metrics.group_calibration import WHISKER_ALPHA
@@ -86,7 +87,7 @@ class _Compared:
             "auc",
             found.auc.value,
             found.held,
-            Bounds(*(auc_interval(found.auc, alpha) for alpha in levels), "DeLong, logit scale"),
+            levels.bounds(partial(auc_interval, found.auc), "DeLong, logit scale"),
             "",
             f"{len(self._trained):,} training rows and {len(audited):,} audited ones, half of them "
             f"to learn from. Permutation p-values: {found.by_probe.p:.3f} by the probe, "
@@ -152,8 +153,8 @@ def _stabilities(
             "stability_index",
             tested.value,
             len(audited),
-            Bounds(
-                *(stability_interval(first, second, alpha) for alpha in levels),
+            levels.bounds(
+                partial(stability_interval, first, second),
                 "noncentral chi-squared",
                 len(usable),
             ),
@@ -180,7 +181,7 @@ def _share(text: str, kind: str) -> float:
     return sum(getattr(sign, kind)() for sign in signs) / len(signs) if signs else 0.0
 
 
-_OF_TEXT = {
+_OF_TEXT: dict[str, Callable[[str], float]] = {
     "words": lambda text: float(len(words_of(text))),
     "letters per word": lambda text: float(np.mean([len(word) for word in words_of(text)])),
     "share of capitals": lambda text: _share(text, "isupper"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import AuditData
-from auditkit.finding import Bounds, Estimate, Estimates, Evidence, Interval, Measurement, Table
+from auditkit.finding import Estimate, Estimates, Evidence, Interval, Measurement, Table
 from auditkit.metrics.disparity import WHISKER_LEVEL
 from auditkit.metrics.group_calibration import WHISKER_ALPHA
 from auditkit.metrics.group_pairs import Levels
@@ -90,7 +91,7 @@ def label_noise_measurements(context: Context) -> Iterator[Measurement]:
             name,
             float(hit.mean()),
             len(data),
-            Bounds(*(_rate(hit, data.clusters, a) for a in levels), "Clopper-Pearson"),
+            levels.bounds(partial(_rate, hit, data.clusters), "Clopper-Pearson"),
             note=f"{int(hit.sum()):,} of {len(data):,} rows. Accuracy is {right.mean():.4f} as "
             f"labelled and {(right | mended).mean():.4f} if every flagged label is wrong.",
             evidence=_evidence(data, answers.probabilities, found, accuracies)

@@ -129,8 +129,8 @@ class _Leaks:
             "inflation",
             value,
             n,
-            Bounds(
-                *(_around(replicates.interval(alpha), value) for alpha in levels),
+            levels.bounds(
+                lambda alpha: _around(replicates.interval(alpha), value),
                 "BCa bootstrap" + ("" if part.data.clusters is None else " of clusters"),
             ),
             "",

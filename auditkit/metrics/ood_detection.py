@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import AuditData, Shift, unit_id
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import Estimate, Estimates, Interval, Measurement, Table
 from auditkit.metrics.detectors import Reference, logit_scores
 from auditkit.metrics.disparity import WHISKER_LEVEL
 from auditkit.metrics.group_calibration import WHISKER_ALPHA
@@ -128,8 +128,8 @@ class _Told:
             "auroc",
             area.value,
             self.n,
-            Bounds(
-                *(auc_interval(area, alpha, self.clusters) for alpha in levels),
+            levels.bounds(
+                lambda alpha: auc_interval(area, alpha, self.clusters),
                 "DeLong, logit scale",
                 len(context.shifts),
             ),
@@ -143,8 +143,8 @@ class _Told:
             "fpr95",
             kept_outside(near, far),
             self.n,
-            Bounds(
-                *(self._kept_interval(near, far, alpha) for alpha in levels),
+            levels.bounds(
+                lambda alpha: self._kept_interval(near, far, alpha),
                 "Clopper-Pearson at order statistics",
                 len(context.shifts),
             ),

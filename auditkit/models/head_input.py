@@ -50,9 +50,10 @@ class HeadInput:
     def layer(self) -> Head:
         """Weights and bias of the layer; a layer without bias has zeros."""
         weights: NDArray[np.float64] = self._layer.weight.detach().cpu().double().numpy()
-        if self._layer.bias is None:
+        bias: Any = self._layer.bias
+        if bias is None:
             return Head(weights, np.zeros(len(weights)))
-        return Head(weights, self._layer.bias.detach().cpu().double().numpy())
+        return Head(weights, bias.detach().cpu().double().numpy())
 
     def read(self, compute: Callable[[], Any], arrays: Arrays) -> NDArray[np.float32]:
         """What the layer is given while `compute` returns the logits, shape (rows, width).

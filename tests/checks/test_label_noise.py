@@ -39,7 +39,7 @@ def test_the_rule_by_hand():
     labels = np.array([0, 0, 0, 1, 1, 1])
     first = np.array([0.9, 0.8, 0.1, 0.1, 0.3, 0.6])
     found = suspect_labels(labels, np.stack([first, 1 - first], axis=1))
-    # Thresholds: 0.6 of class 0, 2/3 of class 1. Row 2 has 0.9 of class 1; row 5 has 0.6 of class 0.
+    # Thresholds: 0.6 of class 0, 2/3 of class 1; row 2 has 0.9 of class 1, row 5 0.6 of class 0.
     assert found.thresholds.tolist() == [pytest.approx(0.6), pytest.approx(2 / 3)]
     assert found.flagged.tolist() == [False, False, True, False, False, True]
     assert found.suggested.tolist() == [0, 0, 1, 1, 1, 0]
