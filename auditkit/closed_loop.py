@@ -23,7 +23,7 @@ from auditkit.engine import environment
 from auditkit.errors import AuditkitError, ConfigError, MissingExtraError, ResultError
 from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
 from auditkit.interruption import raise_if_requested
-from auditkit.metrics.changes import Twice
+from auditkit.metrics.answered_twice import Twice
 from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
 from auditkit.model import Capability, Predictions
 from auditkit.models.thresholded import ThresholdedModel

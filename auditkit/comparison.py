@@ -13,10 +13,11 @@ from typing import Literal
 
 import numpy as np
 
+from auditkit.content import content_digest, content_key
 from auditkit.data import AuditData
 from auditkit.finding import Finding, Interval, Measurement
-from auditkit.metrics.changes import KNOWN, ROUNDING, Twice, Which, recompute
-from auditkit.predictor import content_digest, content_key
+from auditkit.metrics.answered_twice import Twice, Which
+from auditkit.metrics.changes import KNOWN, recompute
 from auditkit.result import AuditResult
 from auditkit.stats.bootstrap import RowDesign, bootstrap_rows
 from auditkit.stats.intervals import mean_interval
@@ -26,6 +27,7 @@ Word = Literal[
     "improved", "worsened", "no difference shown", "not compared pairwise", "before only",
     "after only",
 ]  # fmt: skip
+_ROUNDING = 1e-9
 FEWEST_UNITS = 20
 """Common examples below which the difference of two means is not compared."""
 COPIES = 0.02
@@ -253,7 +255,7 @@ class _Comparing:
         found = recompute(which, self.twice, self.alpha, rng)
         if found is None:
             return None, ""
-        if abs(found.before - one.value) > ROUNDING or abs(found.after - other.value) > ROUNDING:
+        if abs(found.before - one.value) > _ROUNDING or abs(found.after - other.value) > _ROUNDING:
             return None, "recomputed otherwise than the check measured it"
         difference = other.value - one.value
         return _Difference(difference, found.interval, min(one.n, other.n), found.method), ""

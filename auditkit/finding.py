@@ -11,6 +11,11 @@ from typing import Literal
 
 Cell = str | int | float | None
 
+WHISKER_LEVEL = 0.95
+"""Two-sided level of the intervals drawn in charts. No verdict is read from them."""
+WHISKER_ALPHA = (1 - WHISKER_LEVEL) / 2
+"""The one-sided error of such an interval's ends."""
+
 _ROUNDING = 1e-9
 
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.content import content_digest, content_key
 from auditkit.data import AuditData
 from auditkit.errors import ConfigError, DataError, nearest
-from auditkit.predictor import content_digest, content_key
 
 Rows = NDArray[np.int64]
 SHARE = 0.2

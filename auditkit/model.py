@@ -53,6 +53,11 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, rows: NDArray[np.int64]) -> Predictions:
+        """The answers of some rows, copied."""
+        scores = None if self.probabilities is None else self.probabilities[rows]
+        return Predictions(self.labels[rows], scores)
+
     @classmethod
     def from_probabilities(cls, probabilities: NDArray[Any]) -> Predictions:
         """Predictions whose label is the most probable class.

@@ -239,6 +239,8 @@ def parse_params(owner: Check | Remedy, values: Mapping[str, Any], table: str = 
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if not name:  # the parameters refused themselves, and say which
+            raise ConfigError(f"{where}: {message}.") from None
         raise ConfigError(f"{where}.{name}: {message}, not {first['input']!r}.") from None
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}.") from None

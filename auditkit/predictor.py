@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -14,9 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.batching import Batch, row_batches, token_batches, tokenized
+from auditkit.content import content_digest, content_key
 from auditkit.errors import ModelError
 from auditkit.model import (
-    TOKENIZED_INPUTS,
     Capability,
     EmbeddingModel,
     Head,
@@ -30,13 +30,6 @@ from auditkit.model import (
 from auditkit.prediction_store import PredictionStore
 from auditkit.result import PredictorStatistics
 
-BATCH_ROWS = 256
-"""Inputs of one batch for a model that has no tokens to count."""
-
-PADDING_SHARE = 1 / 32
-"""Padding of a batch as a share of its budget, from which on one more batch is cheaper. A batch
-costs about as much as 30 tokens on a CPU core; where it costs more, larger budgets are used too."""
-
 Advance = Callable[[int, int], None]
 """Told (inputs answered, inputs to answer) after each batch of one request."""
 
@@ -45,11 +38,10 @@ def _ignore(done: int, total: int) -> None:
     """Report progress to nobody."""
 
 
-A = TypeVar("A", bound=Sized)
+Vectors = NDArray[np.float32]
+A = TypeVar("A", Predictions, Vectors)
 """What is answered to a batch: predictions, or an array of embeddings."""
 Ask = Callable[[Sequence[Any]], A]
-Vectors = NDArray[np.float32]
-Split = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
 
 
 class SharedPredictor:
@@ -57,10 +49,10 @@ class SharedPredictor:
 
     A request is answered from memory and from the store where possible. The rest is tokenised
     once, sorted by length, and asked in batches of at most `batch_tokens` padded tokens, so that
-    hardly anything but text is computed. The batches follow from the set of inputs not in memory,
-    neither from their order nor from the number of workers. A batch of which the store has nothing
-    is asked as it would be without a store: an audit that was cut off and is run again gets the
-    same bits as one that was not.
+    hardly anything but text is computed; inputs with the same tokens are asked as one. The batches
+    follow from the set of inputs not in memory, neither from their order nor from the number of
+    workers. A batch of which the store has nothing is asked as it would be without a store: an
+    audit that was cut off and is run again gets the same bits as one that was not.
 
     Args:
         model: The model under audit.
@@ -255,22 +247,22 @@ class SharedPredictor:
             by_tokens: Asks it about tokenised ones, where that is possible.
         """
         if by_tokens is None or not isinstance(self._model, TokenModel):
-            batches = missing_batches(missing, by_count)
-            yield from self._asked_in_turn(batches, inputs, ask)
+            for batch, answer in self._asked_in_turn(row_batches(missing), inputs, ask):
+                yield batch.answered, answer
             return
         tokens = self._tokenized(self._model, inputs)
-        batches = missing_batches(missing, lambda rows: by_length(tokens, rows, self._budget))
+        batches = token_batches(tokens, missing, self._budget)
         workers = 1
         together: AbstractContextManager[None] = nullcontext()
         if isinstance(self._model, ParallelModel):
             workers, together = min(self._model.workers, len(batches)), self._model.asking()
         with together:
             way = self._asked_in_turn if workers == 1 else self._asked_at_once
-            for positions, answer in way(batches, tokens, by_tokens):
-                lengths = [len(tokens[position]) for position in positions]
+            for batch, answer in way(batches, tokens, by_tokens):
+                lengths = [len(tokens[position]) for position in batch.asked]
                 self._tokens += sum(lengths)
                 self._padding += max(lengths) * len(lengths) - sum(lengths)
-                yield positions, answer
+                yield batch.answered, answer[batch.rows]
 
     def _tokenized(self, model: TokenModel, inputs: list[Any]) -> list[array[int]]:
         began = time.perf_counter()
@@ -279,36 +271,36 @@ class SharedPredictor:
         return tokens
 
     def _asked_in_turn(
-        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask[A]
-    ) -> Iterator[tuple[NDArray[np.int64], A]]:
-        for positions in batches:
+        self, batches: list[Batch], items: Sequence[Any], ask: Ask[A]
+    ) -> Iterator[tuple[Batch, A]]:
+        for batch in batches:
             began = time.perf_counter()
-            answer = ask([items[position] for position in positions])
+            answer = ask([items[position] for position in batch.asked])
             self.seconds += time.perf_counter() - began
-            yield positions, self._checked(answer, len(positions))
+            yield batch, self._checked(answer, len(batch.asked))
 
     def _asked_at_once(
-        self, batches: list[NDArray[np.int64]], items: Sequence[Any], ask: Ask[A]
-    ) -> Iterator[tuple[NDArray[np.int64], A]]:
+        self, batches: list[Batch], items: Sequence[Any], ask: Ask[A]
+    ) -> Iterator[tuple[Batch, A]]:
         """As `_asked_in_turn`, in several threads; batches come as they are answered."""
         assert isinstance(self._model, ParallelModel)
         workers = self._model.workers
         pool = ThreadPoolExecutor(workers, "auditkit-model")
         queue = iter(batches)
-        running: dict[Future[A], NDArray[np.int64]] = {}
+        running: dict[Future[A], Batch] = {}
         try:
             while True:
-                for positions in itertools.islice(queue, 2 * workers - len(running)):
-                    batch = [items[position] for position in positions]
-                    running[pool.submit(ask, batch)] = positions
+                for batch in itertools.islice(queue, 2 * workers - len(running)):
+                    asked = [items[position] for position in batch.asked]
+                    running[pool.submit(ask, asked)] = batch
                 if not running:
                     return
                 began = time.perf_counter()
                 done = wait(running, return_when=FIRST_COMPLETED).done
                 self.seconds += time.perf_counter() - began
                 for future in done:
-                    positions = running.pop(future)
-                    yield positions, self._checked(future.result(), len(positions))
+                    batch = running.pop(future)
+                    yield batch, self._checked(future.result(), len(batch.asked))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -329,24 +321,6 @@ def _checked_vectors(model: EmbeddingModel, vectors: Vectors) -> Vectors:
     if not np.isfinite(vectors).all():
         raise ModelError(f"{model.name} gave an embedding that is NaN or infinite.")
     return vectors
-
-
-def tokenized(model: TokenModel, inputs: Sequence[Any]) -> list[array[int]]:
-    """Tokens of each input, a part of the inputs at a time: what a tokenizer returns is large.
-
-    Four bytes a token; a list would take nine times as much.
-
-    Raises:
-        ModelError: The model tokenised other than as many inputs.
-    """
-    tokens: list[array[int]] = []
-    for start in range(0, len(inputs), TOKENIZED_INPUTS):
-        part = inputs[start : start + TOKENIZED_INPUTS]
-        lists = model.tokenize(part)
-        if len(lists) != len(part):
-            raise ModelError(f"{model.name} tokenised {len(part)} inputs into {len(lists)}.")
-        tokens.extend(array("i", ids) for ids in lists)
-    return tokens
 
 
 class AnsweredRows:
@@ -393,97 +367,6 @@ class AnsweredRows:
             ModelError: It shows none.
         """
         return self._predictor.head()
-
-
-def missing_batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]]:
-    """Batches of what is missing: those of all inputs that miss whole, the rest split anew."""
-    batches = list(split(np.arange(len(missing))))
-    if missing.all():
-        return batches
-    whole = [batch for batch in batches if missing[batch].all()]
-    rest = missing.copy()
-    for batch in whole:
-        rest[batch] = False
-    return [*whole, *split(np.flatnonzero(rest))]
-
-
-def by_count(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Batches of these rows for a model that has no tokens to count."""
-    for start in range(0, len(rows), BATCH_ROWS):
-        yield rows[start : start + BATCH_ROWS]
-
-
-def by_length(
-    tokens: Sequence[Sequence[int]], rows: NDArray[np.int64], budget: int
-) -> Iterator[NDArray[np.int64]]:
-    """Batches of these rows by their number of tokens; see `batches_by_length`."""
-    for batch in batches_by_length([tokens[row] for row in rows], budget):
-        yield rows[batch]
-
-
-def content_key(value: Any) -> Hashable:
-    """What makes two inputs the same one: type and content, so that 1, 1.0, True and "1" differ.
-
-    Raises:
-        ModelError: The type has no content that can be compared.
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if type(value) is str:
-        return value
-    if isinstance(value, str | bytes | int | float | type(None)):
-        return (type(value), value)
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return (np.ndarray, value.dtype.str, value.shape, value.tobytes())
-    if isinstance(value, list | tuple):
-        return (type(value), tuple(map(content_key, value)))
-    if isinstance(value, dict):
-        return (dict, tuple((content_key(k), content_key(v)) for k, v in value.items()))
-    raise ModelError(
-        f"an input of type {type(value).__name__} cannot be asked: it has no content key."
-    )
-
-
-def content_digest(key: Hashable) -> bytes:
-    """SHA-256 of a content key: equal keys, and only they, have equal digests."""
-    return hashlib.sha256(_encoded(key)).digest()
-
-
-def _encoded(value: Any) -> bytes:
-    """Type, length and content, so that no two values run together."""
-    if isinstance(value, tuple):
-        body = b"".join(map(_encoded, value))
-    elif isinstance(value, type):
-        body = f"{value.__module__}.{value.__qualname__}".encode()
-    elif isinstance(value, str):
-        body = value.encode("utf-8", "surrogatepass")
-    elif isinstance(value, bytes):
-        body = value
-    else:  # int, float, bool, None, whose repr is exact
-        body = repr(value).encode()
-    kind = "type" if isinstance(value, type) else type(value).__name__
-    return f"{kind}:{len(body)}:".encode() + body
-
-
-def batches_by_length(tokens: Sequence[Sequence[int]], budget: int) -> Iterator[NDArray[np.int64]]:
-    """Positions of each batch, longest inputs first, at most `budget` padded tokens in each.
-
-    A batch also ends where padding the next input to it would cost more than a batch of its own.
-    Equal lengths are ordered by content, so that the batches do not depend on the order of
-    `tokens`. The longest come first because they need the most memory: what fails, fails early.
-    """
-    order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), tokens[i]))
-    slack = budget * PADDING_SHARE
-    start, longest, padding = 0, 0, 0
-    for end, position in enumerate(order):
-        length = len(tokens[position])
-        padding += longest - length
-        if end == start or longest * (end - start + 1) > budget or padding > slack:
-            if end > start:
-                yield np.array(order[start:end], dtype=np.int64)
-            start, longest, padding = end, length, 0
-    if order:
-        yield np.array(order[start:], dtype=np.int64)
 
 
 class _Answers:

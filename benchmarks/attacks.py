@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor import random_model, sentences
+from searches import beam, genetic
 
 from auditkit.attacks import AttackOutcome, AttackSettings, Recipe, attack, find_recipe
 from auditkit.attacks.library import load_textattack
@@ -71,30 +72,6 @@ class Timed:
 class Examples:
     texts: list[str]
     labels: list[int]
-
-
-def beam(textattack: Any, wrapper: Any) -> Any:
-    before, parts = textattack.constraints.pre_transformation, textattack.transformations
-    return textattack.Attack(
-        textattack.goal_functions.UntargetedClassification(wrapper),
-        [before.RepeatModification(), before.StopwordModification(), before.MaxNumWordsModified(3)],
-        parts.CompositeTransformation(
-            [parts.WordSwapNeighboringCharacterSwap(), parts.WordSwapRandomCharacterDeletion()]
-        ),
-        textattack.search_methods.BeamSearch(beam_width=3),
-    )
-
-
-def genetic(textattack: Any, wrapper: Any) -> Any:
-    before, parts = textattack.constraints.pre_transformation, textattack.transformations
-    return textattack.Attack(
-        textattack.goal_functions.UntargetedClassification(wrapper),
-        [before.RepeatModification(), before.StopwordModification()],
-        parts.WordSwapRandomCharacterSubstitution(random_one=True),
-        textattack.search_methods.AlzantotGeneticAlgorithm(
-            pop_size=10, max_iters=5, post_crossover_check=False
-        ),
-    )
 
 
 SEARCHES = {

@@ -3,7 +3,7 @@
     python benchmarks/repair.py --model DIR --data FILE.csv --label COLUMN --sensitive COLUMN
                                 --positive CLASS --remedies a,b --out DIR
                                 [--text COLUMN] [--split COLUMN] [--checks a,b]
-                                [--set ID.PARAM=VALUE]
+                                [--set ID.PARAM=VALUE]    of a check or a remedy; VALUE is JSON
 
 The data has a split column with train, validation and test. The model is audited on the test rows,
 repaired by each remedy on the training rows, and every repaired model is audited on the same test
@@ -96,11 +96,12 @@ def main() -> int:
 
 def configuration(options: argparse.Namespace) -> AuditConfig:
     """The audit that judges every model."""
-    remedies: dict[str, dict[str, dict[str, object]]] = {}
+    checks = options.checks.split(",")
+    settings: dict[str, dict[str, dict[str, object]]] = {}
     for setting in options.set:
         name, _, value = setting.partition("=")
-        remedy, _, parameter = name.rpartition(".")
-        remedies.setdefault(remedy, {"params": {}})["params"][parameter] = json.loads(value)
+        of, _, parameter = name.rpartition(".")
+        settings.setdefault(of, {"params": {}})["params"][parameter] = json.loads(value)
     return parse_config(
         {
             "model": {"path": options.model, "device": options.device},
@@ -109,8 +110,9 @@ def configuration(options: argparse.Namespace) -> AuditConfig:
                 "split": options.split, "positive": options.positive,
                 "sensitive": options.sensitive.split(","),
             },
-            "only": options.checks.split(","),
-            "remedies": remedies,
+            "only": checks,
+            "checks": {name: one for name, one in settings.items() if name in checks},
+            "remedies": {name: one for name, one in settings.items() if name not in checks},
         }
     )  # fmt: skip
 

@@ -23,6 +23,8 @@ LAYERS = [
         "registry",
         "models",
         "sources",
+        "content",
+        "batching",
         "predictor",
         "prediction_store",
         "cores",

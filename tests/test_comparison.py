@@ -13,7 +13,7 @@ from auditkit.config import Policy
 from auditkit.data import AuditData
 from auditkit.finding import Bounds, Finding, Interval, Measurement, Outcome, Severity
 from auditkit.gate import decide
-from auditkit.metrics.changes import Twice
+from auditkit.metrics.answered_twice import Twice
 from auditkit.model import Predictions
 from auditkit.result import AuditResult, Subject, Suite, SuiteCheck, SuiteLimit, Timing
 from auditkit.testing import tiny_data
@@ -213,7 +213,7 @@ def test_audits_of_other_rows_or_another_suite_are_not_compared():
 
 
 def test_examples_of_clustered_rows_need_a_known_cluster():
-    from auditkit.predictor import content_digest
+    from auditkit.content import content_digest
 
     texts = tuple(f"text {i}" for i in range(N))
     data = AuditData(

@@ -22,6 +22,7 @@ import pytest
 import auditkit
 from auditkit.cli import main
 from auditkit.config import CacheConfig, ModelConfig, parse_config
+from auditkit.content import content_digest, content_key
 from auditkit.errors import ConfigError, ModelError
 from auditkit.model import Capability, Predictions
 from auditkit.models.python_callable import load_callable
@@ -32,7 +33,7 @@ from auditkit.prediction_store import (
     default_folder,
     open_store,
 )
-from auditkit.predictor import SharedPredictor, content_digest, content_key
+from auditkit.predictor import SharedPredictor
 from auditkit.result import AuditResult, PredictorStatistics, Timing
 
 KEY, OTHER = "ab" * 32, "cd" * 32

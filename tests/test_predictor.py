@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditkit.batching import BATCH_ROWS, batches_by_length, token_batches, tokenized
 from auditkit.check import Predictor
+from auditkit.content import content_key
 from auditkit.errors import ModelError
 from auditkit.model import Capability, Predictions
-from auditkit.predictor import BATCH_ROWS, SharedPredictor, batches_by_length, content_key
+from auditkit.predictor import SharedPredictor
 
 WORDS = ["a", "the", "film", "is", "good", "bad", "dull", "warm", "not", "very", "story", "plot"]
 
@@ -51,6 +53,19 @@ class CountingTokens(Counting):
 
     def predict_tokens(self, batch: Sequence[list[int]]) -> Predictions:
         return self.predict(["".join(map(chr, tokens)) for tokens in batch])
+
+
+class IgnoringCase(CountingTokens):
+    """Takes "A" and "a" for the same token; its answers tell in which batch a text was."""
+
+    def tokenize(self, inputs: Sequence[str]) -> list[list[int]]:
+        return super().tokenize([text.lower() for text in inputs])
+
+    def predict_tokens(self, batch: Sequence[list[int]]) -> Predictions:
+        answer = super().predict_tokens(batch)
+        assert answer.probabilities is not None
+        mark = 0.001 * len(self.batches)
+        return Predictions(answer.labels, np.abs(answer.probabilities - mark))
 
 
 def texts(n: int, seed: int = 0) -> list[str]:
@@ -136,6 +151,30 @@ def test_batches_do_not_depend_on_the_order_of_the_inputs() -> None:
     SharedPredictor(first).predict(asked)
     SharedPredictor(second).predict(asked[::-1])
     assert first.batches == second.batches
+
+
+def test_texts_with_the_same_tokens_are_asked_as_one_and_answered_alike() -> None:
+    model = IgnoringCase()
+    asked = [text for one in texts(60) for text in (one, one.upper(), one.title())]
+    predictor = SharedPredictor(model, batch_tokens=64)
+    scores = predictor.predict(asked).probabilities
+    assert scores is not None
+    assert len(model.batches) > 5
+    assert sorted(model.asked) == sorted({text.lower() for text in asked})
+    by_text = {text.lower(): row.tolist() for text, row in zip(asked, scores, strict=True)}
+    assert scores.tolist() == [by_text[text.lower()] for text in asked]
+    assert predictor.statistics.distinct == len(set(asked))
+    assert predictor.statistics.tokens == sum(map(len, set(model.asked)))
+
+
+def test_of_texts_with_the_same_tokens_only_what_is_not_kept_gets_a_new_answer() -> None:
+    model = IgnoringCase()
+    missing = np.array([False, True, True, False, True])
+    batches = token_batches(
+        tokenized(model, ["good", "Good", "bad", "film", "GOOD"]), missing, budget=64
+    )
+    assert sorted(i for batch in batches for i in batch.answered.tolist()) == [1, 2, 4]
+    assert [len(batch.asked) for batch in batches] == [2]
 
 
 def test_rows_without_tokens_are_asked_in_fixed_batches_in_first_seen_order() -> None:

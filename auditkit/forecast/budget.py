@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.content import content_key
 from auditkit.data import AuditData
 from auditkit.errors import ConfigError
 from auditkit.forecast.expected import Forecast
 from auditkit.forecast.model_cost import Seconds
-from auditkit.predictor import content_key
 from auditkit.resolution import Resolution
 from auditkit.sampling import draw
 

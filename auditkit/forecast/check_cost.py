@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import Confidence, Context
+from auditkit.content import content_digest, content_key
 from auditkit.finding import Finding, Outcome
 from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, line
 from auditkit.forecast.pilot import Noted, Pilot, is_embedding, not_applicable
@@ -26,7 +27,6 @@ from auditkit.measuring import run_check
 from auditkit.model import Capability, Head, Predictions
 from auditkit.ood_sets import sampled
 from auditkit.plan import PlannedCheck
-from auditkit.predictor import content_digest, content_key
 from auditkit.preflight import Prepared
 from auditkit.sampling import draw
 from auditkit.schedule import asks_more, rng_of

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.batching import BATCH_ROWS, Batch, row_batches, token_batches, tokenized
+from auditkit.content import content_digest, content_key
 from auditkit.model import (
     Capability,
     EmbeddingModel,
@@ -22,21 +24,10 @@ from auditkit.model import (
     Predictions,
     TokenModel,
 )
-from auditkit.predictor import (
-    BATCH_ROWS,
-    Advance,
-    SharedPredictor,
-    by_count,
-    by_length,
-    content_digest,
-    content_key,
-    missing_batches,
-    tokenized,
-)
+from auditkit.predictor import Advance, SharedPredictor
 from auditkit.preflight import Prepared, known_repeatability, probed_rows
 
 Clock = Callable[[], float]
-Rows = NDArray[np.int64]
 Seconds = NDArray[np.float64]
 _Batch = list[Sequence[int]]
 _Ask = Callable[[Sequence[_Batch]], None]
@@ -183,8 +174,7 @@ class ModelTimer:
             self._get_ready(model, inputs)
             tokens = tokenized(model, inputs)
             longest = max(map(len, tokens))
-            everything = np.arange(len(inputs), dtype=np.int64)
-            batches = list(by_length(tokens, everything, self._budget))
+            batches = token_batches(tokens, np.ones(len(inputs), dtype=np.bool_), self._budget)
             pace = self._token_pace(model, tokens, batches)
         else:
             pace = self._row_pace(inputs)
@@ -228,17 +218,18 @@ class ModelTimer:
         began = self._clock()
         tokens = tokenized(model, items)
         tokenize = self._clock() - began
-        batches = missing_batches(missing, lambda rows: by_length(tokens, rows, self._budget))
+        batches = token_batches(tokens, missing, self._budget)
         pace = self._token_pace(model, tokens, batches)
         lengths = np.array([len(one) for one in tokens])
-        longest = np.array([lengths[batch].max() for batch in batches])
-        each = pace.seconds(longest, np.array([len(batch) for batch in batches]))
+        longest = np.array([lengths[batch.asked].max() for batch in batches])
+        each = pace.seconds(longest, np.array([len(batch.asked) for batch in batches]))
         share = np.full(len(items), tokenize / len(items))
         for batch, seconds in zip(batches, each, strict=True):
-            share[batch] += seconds / len(batch)
+            share[batch.answered] += seconds / len(batch.answered)
+        asked = sum(int(lengths[batch.asked].sum()) for batch in batches)
         cost = ModelCost(
-            known.distinct, known.cached, int(lengths[missing].sum()), len(batches),
-            float(each.sum()), tokenize, known.lookup,
+            known.distinct, known.cached, asked, len(batches), float(each.sum()), tokenize,
+            known.lookup,
         )  # fmt: skip
         return cost, share
 
@@ -246,14 +237,14 @@ class ModelTimer:
         self, items: list[Any], missing: NDArray[np.bool_], known: ModelCost
     ) -> tuple[ModelCost, Seconds]:
         pace = self._row_pace([items[i] for i in np.flatnonzero(missing)])
-        batches = missing_batches(missing, by_count)
-        sizes = np.array([len(batch) for batch in batches])
+        batches = row_batches(missing)
+        sizes = np.array([len(batch.asked) for batch in batches])
         seconds = float(pace.seconds(np.zeros_like(sizes), sizes).sum())
         cost = ModelCost(known.distinct, known.cached, 0, len(batches), seconds, 0.0, known.lookup)
         return cost, np.where(missing, seconds / int(missing.sum()), 0.0)
 
     def _token_pace(
-        self, model: TokenModel, tokens: Sequence[Sequence[int]], batches: Sequence[Rows]
+        self, model: TokenModel, tokens: Sequence[Sequence[int]], batches: Sequence[Batch]
     ) -> _Pace:
         if self._pace is None:
             self._pace = _TokenPace(model, tokens, batches, self._clock)
@@ -275,13 +266,13 @@ class _TokenPace:
         self,
         model: TokenModel,
         tokens: Sequence[Sequence[int]],
-        batches: Sequence[Rows],
+        batches: Sequence[Batch],
         clock: Clock,
     ) -> None:
         with _asking(model, len(batches)) as (ask, workers):
             together = 1 if workers == 1 else ROUND * workers
             rounds = [
-                [[tokens[i] for i in batch] for batch in batches[start : start + together]]
+                [[tokens[i] for i in batch.asked] for batch in batches[start : start + together]]
                 for start in range(0, len(batches), together)
             ]
             ask(rounds[-1])  # warm-up

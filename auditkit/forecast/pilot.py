@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.check import Context, Predictor
+from auditkit.content import content_key
 from auditkit.errors import AuditkitError
 from auditkit.finding import Finding, Outcome
 from auditkit.forecast.model_cost import Clock, ModelTimer
 from auditkit.measuring import run_check
 from auditkit.model import Head, Predictions
 from auditkit.plan import PlannedCheck
-from auditkit.predictor import content_key
 from auditkit.preflight import Prepared
 from auditkit.sampling import draw
 

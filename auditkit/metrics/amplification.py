@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
 from auditkit.finding import Cell, Interval, Table
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.rates import Rate
 from auditkit.stats.intervals import Floats, mean_interval
 

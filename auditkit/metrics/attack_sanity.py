@@ -9,9 +9,17 @@ from itertools import pairwise
 import numpy as np
 
 from auditkit.check import Context
-from auditkit.finding import Cell, Estimate, Estimates, Interval, Measurement, Table
-from auditkit.metrics.robustness import (
+from auditkit.finding import (
     WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Cell,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
+from auditkit.metrics.robustness import (
     Attacked,
     Flags,
     Sampled,
@@ -147,7 +155,7 @@ def _chart(trials: Trials) -> Estimates:
         k, n = int(attack.broken.sum()), int(sure.sum())
         interval = wilson(k, n, WHISKER_ALPHA)
         rows.append(Estimate(attack.name, n, k / n if n else None, interval, k))
-    return Estimates("Success rate", tuple(rows), 1 - 2 * WHISKER_ALPHA, "Wilson")
+    return Estimates("Success rate", tuple(rows), WHISKER_LEVEL, "Wilson")
 
 
 def _endings(trials: Trials) -> Table:

@@ -12,7 +12,17 @@ from auditkit.behaviour import Case, Kind, Reading, Tolerances, failed, read_sui
 from auditkit.check import Context
 from auditkit.data import unit_id
 from auditkit.errors import NotApplicable
-from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Cell,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.model import Predictions
 from auditkit.stats.gaps import Comparison, combine_max
 from auditkit.stats.intervals import rate, wilson
@@ -20,7 +30,6 @@ from auditkit.stats.intervals import rate, wilson
 CHUNK = 4096
 """Texts asked about at once: many full batches, and progress is shown in between."""
 MOST_UNITS = 5000
-_WHISKER_LEVEL = 0.95
 _LINES = 5
 
 
@@ -210,7 +219,7 @@ def _pooled(
 
 
 def _chart(outcomes: Sequence[Outcomes]) -> Estimates:
-    alpha = (1 - _WHISKER_LEVEL) / 2
+    alpha = WHISKER_ALPHA
 
     def interval(one: Outcomes) -> Interval | None:
         return wilson(one.failures, one.cases, alpha) if one.cases else None
@@ -228,7 +237,7 @@ def _chart(outcomes: Sequence[Outcomes]) -> Estimates:
             )
             for one in outcomes
         ),
-        level=_WHISKER_LEVEL,
+        level=WHISKER_LEVEL,
         method="Wilson",
     )
 

@@ -9,7 +9,17 @@ import numpy as np
 
 from auditkit.check import Context
 from auditkit.errors import NotApplicable
-from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Cell,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.metrics.calibration import (
     Reliability,
     bounded_mean,
@@ -18,10 +28,12 @@ from auditkit.metrics.calibration import (
     ece_change,
     reliability,
 )
-from auditkit.metrics.shifted import INSIDE, WHISKER_ALPHA, Side, halves, rise, sides
+from auditkit.metrics.shifted import INSIDE, Side, guarded, halves, rise, sides
 from auditkit.metrics.temperature import fit_temperature, log_probabilities, scaled
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats
+
+PAIRED = "paired Bayesian bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +73,10 @@ def calibration_shift_measurements(
         _calibrated(side, temperature, params.bins) for side in (inside.rows(judged), *sets)
     )
     seed = int(context.rng.integers(2**32))
-    evidence = (_errors([here, *there], seed), _table([here, *there], temperature))
-    for place, one in enumerate(there):
-        shown = evidence if place == 0 else ()
-        yield _error_rise(context, here, one, (len(sets), seed), shown)
+    yield _gain(context, [here, *there], temperature, seed)
+    for one in there:
+        yield _error_rise(context, here, one, (len(sets), seed))
         yield _brier_rise(context, here, one, len(sets))
-    for one in (here, *there):
-        yield _gain(context, one, temperature, len(sets) + 1, seed)
 
 
 def _calibrated(side: Side, temperature: float, bins: int) -> _Calibrated:
@@ -90,7 +99,6 @@ def _error_rise(
     here: _Calibrated,
     there: _Calibrated,
     family: tuple[int, int],
-    evidence: tuple[Estimates | Table, ...],
 ) -> Measurement:
     comparisons, seed = family
 
@@ -100,15 +108,15 @@ def _error_rise(
 
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
     claim, corrected = (bounds(alpha) for alpha in levels)
-    return Measurement(
+    measured = Measurement(
         "ece_rise",
         there.plain.ece - here.plain.ece,
         len(here.side) + len(there.side),
         Bounds(claim, corrected, f"{_method(here.side)}, cross-fitted", comparisons),
         there.side.name,
         f"Expected calibration error {there.plain.ece:.4g}, in distribution {here.plain.ece:.4g}.",
-        evidence=evidence,
     )
+    return guarded(measured, min(len(here.side), len(there.side)))
 
 
 def _error_bounds(one: _Calibrated, alpha: float, seed: int) -> Interval:
@@ -144,25 +152,43 @@ def _brier_rise(
 
 
 def _gain(
-    context: Context, one: _Calibrated, temperature: float, comparisons: int, seed: int
+    context: Context, found: Sequence[_Calibrated], temperature: float, seed: int
 ) -> Measurement:
-    clusters = one.side.data.clusters
-
-    def bounds(alpha: float) -> Interval:
-        rng = np.random.default_rng(seed)
-        return ece_change(one.warm, one.plain, clusters, alpha, rng)
-
-    levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
-    claim, corrected = (bounds(alpha) for alpha in levels)
+    """What the temperature mends in distribution, with everything else beside it."""
+    here = found[0]
+    levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
+    claim, corrected = (_mended(here, alpha, seed) for alpha in levels)
+    gains = Estimates(
+        "What the temperature takes off the calibration error",
+        tuple(
+            Estimate(
+                one.side.name,
+                len(one.side),
+                one.plain.ece - one.warm.ece,
+                _mended(one, WHISKER_ALPHA, seed),
+            )
+            for one in found
+        ),
+        WHISKER_LEVEL,
+        PAIRED,
+        0.0,
+        "nothing",
+    )
     return Measurement(
         "scaling_gain",
-        one.plain.ece - one.warm.ece,
-        len(one.side),
-        Bounds(claim, corrected, "paired Bayesian bootstrap", comparisons),
-        one.side.name,
-        f"Calibration error {one.plain.ece:.4g} as answered, {one.warm.ece:.4g} at the temperature "
-        f"{temperature:.3g}; Brier score {one.brier.mean():.4g} and {one.warm_brier.mean():.4g}.",
+        here.plain.ece - here.warm.ece,
+        len(here.side),
+        Bounds(claim, corrected, PAIRED),
+        here.side.name,
+        f"Temperature {temperature:.3g}: calibration error {here.plain.ece:.4g} as answered, "
+        f"{here.warm.ece:.4g} scaled.",
+        evidence=(_errors(found, seed), gains, _table(found, temperature)),
     )
+
+
+def _mended(one: _Calibrated, alpha: float, seed: int) -> Interval:
+    rng = np.random.default_rng(seed)
+    return ece_change(one.warm, one.plain, one.side.data.clusters, alpha, rng)
 
 
 def _errors(found: Sequence[_Calibrated], seed: int) -> Estimates:
@@ -178,7 +204,7 @@ def _errors(found: Sequence[_Calibrated], seed: int) -> Estimates:
     return Estimates(
         "Expected calibration error in distribution and on each set",
         rows,
-        1 - 2 * WHISKER_ALPHA,
+        WHISKER_LEVEL,
         f"{_method(found[0].side)}, cross-fitted",
         found[0].plain.ece,
         INSIDE,

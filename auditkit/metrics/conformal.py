@@ -12,12 +12,21 @@ import numpy as np
 from auditkit.check import Context
 from auditkit.data import MISSING, Attribute, AuditData, unit_id
 from auditkit.errors import NotApplicable, nearest
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement, Table
-from auditkit.metrics.shifted import (
+from auditkit.finding import (
     WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
+from auditkit.metrics.shifted import (
     Flags,
     Rows,
     Side,
+    guarded,
     halves,
     share_interval,
     sides,
@@ -164,7 +173,7 @@ def _shortfall(
     if all(isinstance(text, str) for text in side.data.inputs):
         rows = zip(side.data.inputs, covered.tolist(), strict=True)
         units = {unit_id(text): level - one for text, one in rows}
-    return Measurement(
+    measured = Measurement(
         name,
         found.value,
         len(side),
@@ -174,6 +183,7 @@ def _shortfall(
         "promised.",
         units=units if len(units) <= MOST_UNITS else {},
     )
+    return guarded(measured, len(side))
 
 
 def _method(side: Side) -> str:
@@ -224,7 +234,7 @@ def _of_groups(
             Estimates(
                 f"Coverage by {groups.name}",
                 tuple(rows),
-                1 - 2 * WHISKER_ALPHA,
+                WHISKER_LEVEL,
                 _method(side),
                 level,
                 "promised",

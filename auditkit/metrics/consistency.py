@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData, unit_id
-from auditkit.finding import Bounds, Interval, Measurement
+from auditkit.finding import WHISKER_ALPHA, Bounds, Interval, Measurement
 from auditkit.metrics.calibration import bounded_mean
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
 from auditkit.metrics.embedding_space import Halves, neighbour_agreement
-from auditkit.metrics.group_calibration import UNKNOWN, WHISKER_ALPHA
+from auditkit.metrics.group_calibration import UNKNOWN
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.group_pairs import (
     Groups,
     GroupValue,

@@ -10,8 +10,16 @@ import numpy as np
 from auditkit.check import Context
 from auditkit.data import AuditData, unit_id
 from auditkit.errors import NotApplicable
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
-from auditkit.metrics.shifted import WHISKER_ALPHA, Flags, Rows, share_interval
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+)
+from auditkit.metrics.shifted import Flags, Rows, share_interval
 from auditkit.stats.intervals import Floats, mean_interval
 from auditkit.stats.paired import paired_gap
 
@@ -161,4 +169,4 @@ def _accuracies(found: Contrasts) -> Estimates:
         hits, n = int(flags.sum()), len(found)
         whisker = share_interval(np.asarray(flags), found.clusters, WHISKER_ALPHA)
         rows.append(Estimate(name, n, hits / n, whisker, hits))
-    return Estimates("Answered rightly", tuple(rows), 1 - 2 * WHISKER_ALPHA, _share_method(found))
+    return Estimates("Answered rightly", tuple(rows), WHISKER_LEVEL, _share_method(found))

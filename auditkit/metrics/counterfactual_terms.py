@@ -13,6 +13,8 @@ from auditkit.check import Context
 from auditkit.data import unit_id
 from auditkit.errors import AuditkitError, NotApplicable, nearest
 from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
     Bounds,
     Cell,
     Estimate,
@@ -31,7 +33,6 @@ from auditkit.stats.intervals import effective_counts, rate
 
 REST = "another group"
 MOST_UNITS = 5000
-_WHISKER_LEVEL = 0.95
 
 Floats = NDArray[np.float64]
 
@@ -353,7 +354,7 @@ def _absolute_shift(context: Context, answered: Answered) -> Measurement:
 def _shift_charts(
     context: Context, params: TermParams, answered: Answered
 ) -> tuple[Estimates, ...]:
-    alpha = (1 - _WHISKER_LEVEL) / 2
+    alpha = WHISKER_ALPHA
     directions = _directions(answered, params)
     charts = []
     for index, shifts in answered.shifts.items():
@@ -367,7 +368,7 @@ def _shift_charts(
             for one in directions
         )
         title = f"Change of the score of class {context.data.class_names[index]}"
-        charts.append(Estimates(title, rows, _WHISKER_LEVEL, "exact bounds", 0.0, "no change"))
+        charts.append(Estimates(title, rows, WHISKER_LEVEL, "exact bounds", 0.0, "no change"))
     return tuple(charts)
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
-from auditkit.finding import Estimates, Interval, Measurement
+from auditkit.finding import WHISKER_ALPHA, Estimates, Interval, Measurement
 from auditkit.metrics.calibration import Reliability, bounded_mean, class_reliability, ece_bounds
-from auditkit.metrics.disparity import WHISKER_LEVEL, GroupChoice, chosen_attributes
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.group_pairs import (
     VACUOUS,
     Groups,
@@ -28,7 +28,6 @@ from auditkit.metrics.group_pairs import (
 )
 
 UNKNOWN = Interval(0.0, 1.0)
-WHISKER_ALPHA = (1 - WHISKER_LEVEL) / 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

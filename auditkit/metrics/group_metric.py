@@ -9,12 +9,8 @@ from itertools import combinations
 from auditkit.check import Context
 from auditkit.data import Attribute
 from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
-from auditkit.metrics.disparity import (
-    GroupParams,
-    chosen_attributes,
-    missing_rows,
-    rate_gaps,
-)
+from auditkit.metrics.disparity import rate_gaps
+from auditkit.metrics.group_choice import GroupParams, chosen_attributes, missing_rows
 from auditkit.metrics.rates import accuracy_rate, place_rows
 from auditkit.metrics.resampled import Answers, Quality, answers, quality_bounds
 from auditkit.stats.gaps import (

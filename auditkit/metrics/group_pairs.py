@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from auditkit.check import Confidence
 from auditkit.data import MISSING, Attribute, AuditData
-from auditkit.finding import Bounds, Estimate, Estimates, Evidence, Interval, Measurement
-from auditkit.metrics.disparity import (
+from auditkit.finding import (
     WHISKER_LEVEL,
-    least_rows,
-    missing_rows,
-    nothing_to_compare,
+    Bounds,
+    Estimate,
+    Estimates,
+    Evidence,
+    Interval,
+    Measurement,
 )
+from auditkit.metrics.group_choice import least_rows, missing_rows, nothing_to_compare
 from auditkit.stats.gaps import (
     Comparison,
     combine_max,

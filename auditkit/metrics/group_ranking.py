@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import AuditData
-from auditkit.finding import Estimates, Interval, Measurement
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
-from auditkit.metrics.group_calibration import UNKNOWN, WHISKER_ALPHA, ClassScores, class_scores
+from auditkit.finding import WHISKER_ALPHA, Estimates, Interval, Measurement
+from auditkit.metrics.group_calibration import UNKNOWN, ClassScores, class_scores
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.group_pairs import (
     VACUOUS,
     Groups,

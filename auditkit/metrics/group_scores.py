@@ -8,8 +8,8 @@ import numpy as np
 
 from auditkit.check import Context
 from auditkit.finding import Cell, Measurement, Table
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
 from auditkit.metrics.group_calibration import UNKNOWN, ClassScores, class_scores
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.group_pairs import Groups, Levels, Pair, Said, count_comparisons, largest
 from auditkit.stats.distances import (
     Distributions,

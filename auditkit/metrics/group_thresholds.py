@@ -8,21 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.group_thresholds import NEVER
+from auditkit.metrics.group_training import ThresholdConstraint
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Constraint = Literal[
-    "demographic-parity", "equalized-odds", "true-positive-rate", "false-positive-rate"
-]
-CONSTRAINTS: tuple[Constraint, ...] = (
-    "demographic-parity", "equalized-odds", "true-positive-rate", "false-positive-rate",
-)  # fmt: skip
 _ROUNDING = 1e-12
 
 
@@ -51,7 +45,10 @@ class Chosen:
 
 
 def curve(
-    scores: Floats, truth: NDArray[np.bool_], otherwise: NDArray[np.bool_], constraint: Constraint
+    scores: Floats,
+    truth: NDArray[np.bool_],
+    otherwise: NDArray[np.bool_],
+    constraint: ThresholdConstraint,
 ) -> Curve | None:
     """The curve of one group; None when a constrained rate has no row in it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -13,9 +14,15 @@ from auditkit.metrics.rates import MetricName, by_group, class_rate
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+ThresholdConstraint = Literal[
+    "demographic-parity", "equalized-odds", "true-positive-rate", "false-positive-rate"
+]
+"""Constraints on rates that only rise when more rows are chosen."""
+Constraint = Literal[ThresholdConstraint, "error-rate"]
+
 FEWEST = 10
 """Rows below which the rate or mean of a group is too uncertain to choose a model by."""
-RATES: dict[str, tuple[MetricName, ...]] = {
+RATES: Mapping[str, tuple[MetricName, ...]] = {
     "demographic-parity": ("selection_rate",),
     "true-positive-rate": ("true_positive_rate",),
     "false-positive-rate": ("false_positive_rate",),

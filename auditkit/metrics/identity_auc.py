@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import MISSING, Attribute, AuditData
-from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
-from auditkit.metrics.disparity import (
+from auditkit.finding import (
+    WHISKER_ALPHA,
     WHISKER_LEVEL,
+    Bounds,
+    Cell,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
+from auditkit.metrics.group_choice import (
     GroupChoice,
     chosen_attributes,
     missing_rows,
@@ -199,5 +208,5 @@ def _estimate(row: _Row, context: Context) -> Estimate:
     label = f"{row.group}: {row.kind}"
     if row.estimate.value is None:
         return Estimate(label, n, None, None, note="no positives or no negatives")
-    interval = auc_interval(row.estimate, (1 - WHISKER_LEVEL) / 2, context.data.clusters)
+    interval = auc_interval(row.estimate, WHISKER_ALPHA, context.data.clusters)
     return Estimate(label, n, row.estimate.value, interval)

@@ -10,22 +10,21 @@ import numpy as np
 from auditkit.check import Context
 from auditkit.data import Attribute
 from auditkit.errors import AuditkitError
-from auditkit.finding import Bounds, Cell, Interval, Measurement, Table
-from auditkit.metrics.disparity import (
+from auditkit.finding import Cell, Measurement, Table
+from auditkit.metrics.compared_rates import (
     MOST_CHECKED,
     ComparedRate,
-    GroupParams,
-    chosen_attributes,
+    bounds_of,
     class_rates,
     compare_rate_by_ratio,
     compared_evidence,
     counted,
-    nothing_to_compare,
     region_of,
     strata_said,
     too_small,
     unknown_rows,
 )
+from auditkit.metrics.group_choice import GroupParams, chosen_attributes, nothing_to_compare
 from auditkit.metrics.rates import GroupRates, Rate, fairlearn_ratio
 from auditkit.stats.gaps import ordered_pairs
 from auditkit.stats.intervals import Floats
@@ -54,7 +53,6 @@ def _ratio(
     compared = [
         compare_rate_by_ratio(context, rate, attribute, params, comparisons) for rate in rates
     ]
-    bounds = [one.bounds for one in compared]
     evidence = (
         *(impact_table(one.rate, one.table, context) for one in compared),
         *(e for e in compared_evidence(compared, attribute, params) if e.kind == "table"),
@@ -70,14 +68,7 @@ def _ratio(
         name="ratio",
         value=_value(smallest, attribute),
         n=int(smallest.table.sizes.sum()),
-        bounds=Bounds(
-            claim=Interval(min(b.claim_lower for b in bounds), min(b.claim_upper for b in bounds)),
-            corrected=Interval(
-                min(b.corrected_lower for b in bounds), min(b.corrected_upper for b in bounds)
-            ),
-            method=smallest.bounds.method,
-            comparisons=comparisons,
-        ),
+        bounds=bounds_of(compared, smallest, min, comparisons),
         slice=attribute.name,
         note=_note(smallest, compared, attribute, params),
         least_n=smallest.least_rows(params.minimum_group_size),

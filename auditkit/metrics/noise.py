@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from auditkit.check import Context
 from auditkit.data import unit_id
 from auditkit.errors import NotApplicable, nearest
-from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Cell,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.noise import NOISES, Noise, Strength, noisy
 from auditkit.stats.gaps import Comparison, combine_max
 from auditkit.stats.intervals import effective_counts, mean_interval, rate
@@ -28,7 +38,6 @@ TRIED = 20
 CHUNK = 4096
 """Texts asked about at once: many full batches, and progress is shown in between."""
 MOST_UNITS = 5000
-_WHISKER_LEVEL = 0.95
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -243,7 +252,7 @@ def _worst(
     chart = Estimates(
         title=f"{title} under strong noise",
         rows=tuple(_estimate(one, dropped) for one in effects),
-        level=_WHISKER_LEVEL,
+        level=WHISKER_LEVEL,
         method=_method(effects[0], "drop" if dropped else "same"),
         reference=0.0 if dropped else None,
         reference_label="no change" if dropped else "",
@@ -353,7 +362,7 @@ def _mirrored(one: Comparison) -> Comparison:
 
 
 def _estimate(effect: Effect, dropped: bool) -> Estimate:
-    alpha = (1 - _WHISKER_LEVEL) / 2
+    alpha = WHISKER_ALPHA
     name, n = effect.cause.noise.name, len(effect.same)
     if dropped:
         b, c = _discordant(effect)

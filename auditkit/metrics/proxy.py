@@ -8,16 +8,23 @@ import numpy as np
 
 from auditkit.check import Context
 from auditkit.data import MISSING, Attribute, unit_id
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
-from auditkit.metrics.disparity import (
+from auditkit.finding import (
+    WHISKER_ALPHA,
     WHISKER_LEVEL,
+    Bounds,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+)
+from auditkit.metrics.embedding_space import Halves, group_aucs, group_probabilities
+from auditkit.metrics.group_calibration import UNKNOWN
+from auditkit.metrics.group_choice import (
     GroupChoice,
     chosen_attributes,
     missing_rows,
     nothing_to_compare,
 )
-from auditkit.metrics.embedding_space import Halves, group_aucs, group_probabilities
-from auditkit.metrics.group_calibration import UNKNOWN, WHISKER_ALPHA
 from auditkit.metrics.group_pairs import Levels, members, units_of
 from auditkit.metrics.identity_auc import FEWEST
 from auditkit.stats.auc import AucEstimate, auc_interval

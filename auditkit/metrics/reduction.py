@@ -7,21 +7,17 @@ as fairlearn implements it, with logistic regression answering its cost-sensitiv
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.metrics.group_training import Constraint
+
 Floats = NDArray[np.float64]
-Constraint = Literal[
-    "demographic-parity",
-    "equalized-odds",
-    "true-positive-rate",
-    "false-positive-rate",
-    "error-rate",
-]
-_NAMES = {
+_NAMES: Mapping[Constraint, str] = {
     "demographic-parity": "DemographicParity",
     "equalized-odds": "EqualizedOdds",
     "true-positive-rate": "TruePositiveRateParity",

@@ -14,7 +14,7 @@ from auditkit.check import Context
 from auditkit.data import MISSING, Attribute, AuditData
 from auditkit.errors import DataError, NotApplicable, nearest
 from auditkit.finding import Bounds, Interval, Measurement, Table
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.stats.differences import difference
 from auditkit.stats.gaps import Comparison, combine_max
 from auditkit.stats.intervals import clopper_pearson, effective_counts

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
     Bounds,
     Cell,
     Estimate,
@@ -27,7 +29,6 @@ from auditkit.stats.paired import mcnemar, paired_gap
 Flags = NDArray[np.bool_]
 
 WORST = "all attacks together"
-WHISKER_ALPHA = 0.025
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,7 +250,7 @@ def _chart(sample: Sampled, attacks: Sequence[Attacked]) -> Estimates:
     return Estimates(
         "Accuracy under each attack",
         tuple(rows),
-        1 - 2 * WHISKER_ALPHA,
+        WHISKER_LEVEL,
         "Wilson",
         float(sample.right.mean()),
         "without an attack",

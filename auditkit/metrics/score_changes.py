@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.data import AuditData
-from auditkit.finding import Interval
+from auditkit.metrics.answered_twice import Recomputed
 from auditkit.metrics.group_calibration import ClassScores, class_scores
 from auditkit.metrics.group_pairs import Groups
 from auditkit.metrics.group_ranking import group_aucs, is_judged
@@ -32,15 +31,6 @@ CELLS = 200
 """Steps a score is rounded to in the draws, by its rank among all scores; not in the values."""
 MOST_PAIRS = 1_000
 """Comparisons from which on nothing is said: all pairs of them would be compared."""
-
-
-class Changed(NamedTuple):
-    """A measurement of both models, and the interval of after less before."""
-
-    before: float
-    after: float
-    interval: Interval
-    method: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +68,7 @@ class _GroupStatistic:
     influence: Floats
 
 
-def bias_gap(compared: Compared, alpha: float, _: np.random.Generator) -> Changed | None:
+def bias_gap(compared: Compared, alpha: float, _: np.random.Generator) -> Recomputed | None:
     """The largest gap of mean score less outcome."""
 
     def statistic(scored: ClassScores) -> _GroupStatistic:
@@ -92,7 +82,7 @@ def bias_gap(compared: Compared, alpha: float, _: np.random.Generator) -> Change
     return _gap_of_groups(compared, statistic, alpha, "paired, influence values")
 
 
-def auc_gap(compared: Compared, alpha: float, _: np.random.Generator) -> Changed | None:
+def auc_gap(compared: Compared, alpha: float, _: np.random.Generator) -> Recomputed | None:
     """The largest gap of AUCs."""
 
     def statistic(scored: ClassScores) -> _GroupStatistic:
@@ -109,7 +99,7 @@ def auc_gap(compared: Compared, alpha: float, _: np.random.Generator) -> Changed
 
 def _gap_of_groups(
     compared: Compared, statistic: Callable[[ClassScores], _GroupStatistic], alpha: float, name: str
-) -> Changed | None:
+) -> Recomputed | None:
     """The largest difference between two groups, in any class, both ways."""
     both = [[statistic(one) for one in side] for side in (compared.before, compared.after)]
     values = [np.concatenate([one.values for one in side]) for side in both]
@@ -127,7 +117,7 @@ def _gap_of_groups(
     before, after = (signs @ one for one in defined)
     twice = np.kron(np.eye(2), signs)
     interval = change_of_largest(before, after, twice @ covariance @ twice.T, alpha, freedom)
-    return Changed(float(before.max()), float(after.max()), interval, name)
+    return Recomputed(float(before.max()), float(after.max()), interval, name)
 
 
 def _contrasts(values: Floats, groups: int) -> Floats:
@@ -147,7 +137,7 @@ Quantities = Callable[[Weights], Floats]
 """From a weight per row (n,) to the comparisons (m,), NaN where one is undefined."""
 
 
-def error_gap(compared: Compared, alpha: float, rng: np.random.Generator) -> Changed | None:
+def error_gap(compared: Compared, alpha: float, rng: np.random.Generator) -> Recomputed | None:
     """The largest gap of expected calibration errors."""
     groups, bins = len(compared.groups.rows), compared.bins
     code = compared.groups.attribute.codes
@@ -184,7 +174,7 @@ def _ordered(values: Floats) -> Floats:
 
 def distance_change(
     name: str, compared: Compared, alpha: float, rng: np.random.Generator
-) -> Changed | None:
+) -> Recomputed | None:
     """The largest distance of two groups' scores, by the name of the measurement."""
     rows = compared.groups.rows
     distance = METHODS[name][0]
@@ -219,7 +209,7 @@ def distance_change(
     return _resampled(compared, (drawn(compared.before), drawn(compared.after)), own, alpha, rng)
 
 
-def area_change(compared: Compared, alpha: float, rng: np.random.Generator) -> Changed | None:
+def area_change(compared: Compared, alpha: float, rng: np.random.Generator) -> Recomputed | None:
     """The largest area between two groups' ROC curves."""
 
     def usable(scored: ClassScores) -> list[NDArray[np.intp]]:
@@ -282,7 +272,7 @@ def _resampled(
     own: tuple[Floats, Floats],
     alpha: float,
     rng: np.random.Generator,
-) -> Changed | None:
+) -> Recomputed | None:
     """From the covariance of the comparisons over a Bayesian bootstrap of rows, or clusters."""
     before, after = own
     usable = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
@@ -300,7 +290,7 @@ def _resampled(
     covariance = np.atleast_2d(np.cov(drawn, rowvar=False))
     interval = change_of_largest(before[usable], after[usable], covariance, alpha, freedom)
     method = "paired Bayesian bootstrap" + ("" if clusters is None else " of clusters")
-    return Changed(float(np.nanmax(before)), float(np.nanmax(after)), interval, method)
+    return Recomputed(float(np.nanmax(before)), float(np.nanmax(after)), interval, method)
 
 
 def _weights(number: NDArray[np.intp], rng: np.random.Generator) -> Iterator[Weights]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,12 +12,24 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import unit_id
-from auditkit.finding import Bounds, Curve, Interval, Measurement
-from auditkit.metrics.shifted import Flags, Rows, Side, halves, share_interval, sides
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Curve,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+)
+from auditkit.metrics.shifted import Flags, Rows, Side, guarded, halves, share_interval, sides
 from auditkit.stats.intervals import Floats, clopper_pearson_bounds, effective_counts
-from auditkit.stats.jackknife import jackknife
+from auditkit.stats.jackknife import JackknifeEstimate, jackknife
 
 POINTS = 20
+START = 0.1
+"""Share of the rows that the first threshold tested accepts."""
+METHOD = "delete-a-group jackknife"
 GROUPS = 100
 """Parts the rows are dealt into for the interval of an area."""
 MOST_UNITS = 5_000
@@ -86,12 +98,15 @@ def certified_threshold(
     the other, strictest first, each at level `delta` against the risk being above the target
     (exact binomial test); the last one before the first that cannot be shown is taken. With
     probability 1 - delta over the rows chosen by, the risk among the answers it accepts is at most
-    the target. Thresholds that accept too few rows to show anything are passed over.
+    the target. The first one tested is the strictest that accepts a tenth of the rows, and as
+    many as could show the target: fewer show little, and one failed test ends the search.
     """
-    chosen, least = None, fewest_accepted(params.target_risk, params.delta)
+    units = np.arange(len(confidence)) if clusters is None else clusters
+    least = max(fewest_accepted(params.target_risk, params.delta), START * len(np.unique(units)))
+    chosen = None
     for threshold in GRID.tolist():
         accepted = confidence >= threshold
-        if accepted.sum() < least:
+        if len(np.unique(units[accepted])) < least:
             continue
         k, n = float(wrong[accepted].sum()), float(accepted.sum())
         if clusters is not None:
@@ -108,8 +123,9 @@ def selective_measurements(context: Context, params: SelectiveParams) -> Iterato
     chosen, judged = halves(inside.data)
     first = inside.rows(chosen)
     threshold = certified_threshold(_confidence(first), ~first.right, first.data.clusters, params)
-    for side in (inside.rows(judged), *sets):
-        yield _area(context, side)
+    here = inside.rows(judged)
+    yield _area(context, here, sets)
+    for side in (here, *sets):
         yield _coverage(context, side, threshold, 1 + len(sets))
         yield _excess_risk(context, side, threshold, params, 1 + len(sets))
 
@@ -118,27 +134,49 @@ def _confidence(side: Side) -> Floats:
     return np.asarray(side.probabilities.max(axis=1))
 
 
-def _area(context: Context, side: Side) -> Measurement:
-    if not len(side):
-        return Measurement("aurc", None, 0, None, side.name, "no row is left to judge by")
+def _area(context: Context, here: Side, sets: Sequence[Side]) -> Measurement:
+    """The area in distribution, with those of the sets and all curves beside it."""
+    shown = [side for side in (here, *sets) if len(side)]
+    if not len(here):
+        return Measurement("aurc", None, 0, None, here.name, "no row is left to judge by")
+    found = [_jackknifed(side, context.rng) for side in shown]
+    levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
+    claim, corrected = (_clipped(found[0].interval(alpha)) for alpha in levels)
+    areas = Estimates(
+        "Area under the risk-coverage curve",
+        tuple(
+            Estimate(side.name, len(side), one.value, _clipped(one.interval(WHISKER_ALPHA)))
+            for side, one in zip(shown, found, strict=True)
+        ),
+        WHISKER_LEVEL,
+        METHOD,
+        found[0].value,
+        here.name,
+    )
+    return Measurement(
+        "aurc",
+        found[0].value,
+        len(here),
+        Bounds(claim, corrected, METHOD),
+        here.name,
+        evidence=(areas, *(_curve(side) for side in shown)),
+    )
+
+
+def _jackknifed(side: Side, rng: np.random.Generator) -> JackknifeEstimate:
+    """The area of a side, with its error over rows or clusters."""
     confidence, wrong = _confidence(side), ~side.right
     members: list[NDArray[np.intp]] = [np.array([row]) for row in range(len(side))]
     if side.data.clusters is not None:
         members = [np.flatnonzero(side.data.clusters == c) for c in np.unique(side.data.clusters)]
 
     def area(units: NDArray[np.intp]) -> float:
-        rows = np.concatenate([members[unit] for unit in units]) if len(units) else units
+        rows = np.concatenate([members[unit] for unit in units])
         return aurc(confidence[rows], wrong[rows])
 
-    bounds = None
-    if len(members) > 1:
-        found = jackknife(area, len(members), GROUPS, context.rng)
-        levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
-        claim, corrected = (_clipped(found.interval(alpha)) for alpha in levels)
-        bounds = Bounds(claim, corrected, "delete-a-group jackknife")
-    return Measurement(
-        "aurc", aurc(confidence, wrong), len(side), bounds, side.name, evidence=(_curve(side),)
-    )
+    if len(members) < 2:
+        return JackknifeEstimate(aurc(confidence, wrong), None, len(members))
+    return jackknife(area, len(members), GROUPS, rng)
 
 
 def _clipped(interval: Interval) -> Interval:
@@ -204,7 +242,7 @@ def _excess_risk(
         Interval((one.lower or 0.0) - target, (1.0 if one.upper is None else one.upper) - target)
         for one in (found.claim, found.corrected)
     )
-    return Measurement(
+    measured = Measurement(
         "excess_risk",
         float(wrong.mean()) - target,
         int(accepted.sum()),
@@ -213,6 +251,7 @@ def _excess_risk(
         f"{int(wrong.sum())} of {int(accepted.sum())} answers given are wrong; at most "
         f"{target:.0%} were promised.",
     )
+    return guarded(measured, int(accepted.sum()))
 
 
 def _bounds(context: Context, flags: Flags, clusters: Rows | None, comparisons: int) -> Bounds:

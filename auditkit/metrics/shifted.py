@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from auditkit.check import Confidence, Context
 from auditkit.data import AuditData
 from auditkit.errors import NotApplicable
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+)
 from auditkit.model import Predictions
 from auditkit.stats.bootstrap import Replicates, RowDesign, bootstrap_tables
 from auditkit.stats.differences import difference
@@ -21,7 +29,8 @@ from auditkit.stats.intervals import Floats, effective_counts, rate, wilson
 from auditkit.stats.power import smallest_detectable_gap
 
 INSIDE = "in distribution"
-WHISKER_ALPHA = 0.025
+FEWEST = 100
+"""Rows of a side below which nothing passes: so few pass by luck, and say little of the rest."""
 _SALT = b"auditkit halves:"
 
 Rows = NDArray[np.int64]
@@ -105,6 +114,18 @@ def halves(data: AuditData) -> tuple[Rows, Rows]:
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
+def guarded(measurement: Measurement, rows: int) -> Measurement:
+    """The measurement of the smallest side's rows; without a claim when they are too few.
+
+    For measurements of which more is worse: the upper bound of a claim is what passes.
+    """
+    bounds = measurement.bounds
+    if rows >= FEWEST or bounds is None:
+        return measurement
+    open_above = replace(bounds, claim=Interval(bounds.claim.lower, None))
+    return replace(measurement, bounds=open_above, least_n=FEWEST)
+
+
 def share_interval(flags: Flags, clusters: Rows | None, alpha: float) -> Interval:
     """Bounds of the share of rows that are flagged, as a verdict reads them."""
     if clusters is None:
@@ -169,8 +190,19 @@ def drop_measurements(context: Context) -> Iterator[Measurement]:
     alpha = context.confidence.corrected_alpha(comparisons)
     method = "Newcombe" if inside.data.clusters is None else "Newcombe and cluster bootstrap"
     found = [drop(inside, one, context.confidence, comparisons, context.rng) for one in sets]
+    worst = combine_max(found, both_ways=False)
+    assert worst.widest is not None
+    measured = Measurement(
+        name="worst_drop",
+        value=worst.value,
+        n=len(inside) + sum(map(len, sets)),
+        bounds=Bounds(worst.claim, worst.corrected, method, comparisons),
+        note=f"Largest for {sets[worst.widest].name}.",
+        evidence=(_accuracies(inside, sets),),
+    )
+    yield guarded(measured, min(map(len, (inside, *sets))))
     for one, compared in zip(sets, found, strict=True):
-        yield Measurement(
+        measured = Measurement(
             name="drop",
             value=compared.value,
             n=len(inside) + len(one),
@@ -181,16 +213,7 @@ def drop_measurements(context: Context) -> Iterator[Measurement]:
                 len(inside), len(one), float(inside.right.mean()), alpha
             ),
         )
-    worst = combine_max(found, both_ways=False)
-    assert worst.widest is not None
-    yield Measurement(
-        name="worst_drop",
-        value=worst.value,
-        n=len(inside) + sum(map(len, sets)),
-        bounds=Bounds(worst.claim, worst.corrected, method, comparisons),
-        note=f"Largest for {sets[worst.widest].name}.",
-        evidence=(_accuracies(inside, sets),),
-    )
+        yield guarded(measured, min(len(inside), len(one)))
 
 
 def _accuracies(inside: Side, sets: Sequence[Side]) -> Estimates:
@@ -206,7 +229,7 @@ def _accuracies(inside: Side, sets: Sequence[Side]) -> Estimates:
     return Estimates(
         "Accuracy in distribution and on each set",
         tuple(rows),
-        1 - 2 * WHISKER_ALPHA,
+        WHISKER_LEVEL,
         "Wilson" if inside.data.clusters is None else "Clopper-Pearson on effective counts",
         float(inside.right.mean()),
         INSIDE,

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditkit.check import Context
-from auditkit.finding import Bounds, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.metrics.slices import FEWEST, Found, Judged, SliceParams, find_slices
 from auditkit.stats.gaps import Comparison, combine_max
 from auditkit.stats.intervals import wilson
 from auditkit.stats.power import smallest_detectable_gap
-
-_WHISKER_ALPHA = 0.025
 
 
 def slice_gap(context: Context, params: SliceParams) -> Measurement:
@@ -89,7 +96,7 @@ def _chart(found: Found) -> Estimates:
     return Estimates(
         title="Accuracy of the slices on the half that was not searched",
         rows=tuple(_estimate(one) for one in found.judged),
-        level=1 - 2 * _WHISKER_ALPHA,
+        level=WHISKER_LEVEL,
         method="Wilson",
         reference=float(found.right[judged].mean()),
         reference_label="all rows judged",
@@ -98,5 +105,5 @@ def _chart(found: Found) -> Estimates:
 
 def _estimate(one: Judged) -> Estimate:
     k, n, effective = one.right[0], one.sizes[0], one.effective[0]
-    interval: Interval = wilson(effective.k, effective.n, _WHISKER_ALPHA)
+    interval: Interval = wilson(effective.k, effective.n, WHISKER_ALPHA)
     return Estimate(one.slice.words, n, k / n, interval, k)

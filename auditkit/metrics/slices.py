@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from auditkit.data import AuditData
 from auditkit.errors import AuditkitError, NotApplicable
 from auditkit.finding import Interval
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.slice_features import Features, are_texts, features_of
 from auditkit.model import Predictions
 from auditkit.stats.differences import difference

@@ -11,11 +11,21 @@ from numpy.typing import NDArray
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData, unit_id
 from auditkit.errors import AuditkitError, NotApplicable, nearest
-from auditkit.finding import Bounds, Cell, Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Bounds,
+    Cell,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.identity import read_templates, read_terms
 from auditkit.identity.templates import HOSTILE, NEUTRAL, Filled, Sentences
 from auditkit.metrics.counterfactual_terms import chosen_terms
-from auditkit.metrics.disparity import GroupChoice
+from auditkit.metrics.group_choice import GroupChoice
 from auditkit.metrics.identity_auc import auc_measurements
 from auditkit.model import Predictions
 from auditkit.stats.bounded import signed_mean
@@ -28,7 +38,6 @@ HOSTILE_CLASSES = frozenset({
 """Class names, in lower case, that hostile sentences belong to without being told."""
 _FEWEST = 10
 """Templates of a kind below which nothing is claimed."""
-_WHISKER_LEVEL = 0.95
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -240,7 +249,7 @@ def _rates(asked: Asked, values: Sequence[Floats], *, loaded: bool) -> tuple[Est
     """Deviations as a chart; rates, and their summed distance to the overall one, as a table."""
     rows = asked.truth == loaded
     short = "FNR" if loaded else "FPR"
-    alpha = (1 - _WHISKER_LEVEL) / 2
+    alpha = WHISKER_ALPHA
     chart = Estimates(
         f"{short} of each term less that of all terms, by template",
         tuple(
@@ -249,7 +258,7 @@ def _rates(asked: Asked, values: Sequence[Floats], *, loaded: bool) -> tuple[Est
             else Estimate(term, 0, None, None, note="no template to compare in")
             for term, one in zip(asked.terms, values, strict=True)
         ),
-        _WHISKER_LEVEL,
+        WHISKER_LEVEL,
         "exact bounds, paired by template",
         0.0,
         "as all terms",

@@ -10,8 +10,8 @@ import numpy as np
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
 from auditkit.errors import NotApplicable
-from auditkit.finding import Bounds, Estimate, Estimates, Measurement
-from auditkit.metrics.shifted import WHISKER_ALPHA, Flags, Rows, share_interval
+from auditkit.finding import WHISKER_ALPHA, WHISKER_LEVEL, Bounds, Estimate, Estimates, Measurement
+from auditkit.metrics.shifted import Flags, Rows, share_interval
 from auditkit.metrics.slice_features import are_texts, features_of
 from auditkit.metrics.validity import words_of
 from auditkit.stats.gaps import GroupBounds, pairwise_difference_bounds
@@ -131,6 +131,4 @@ def _estimate(name: str, right: Flags, member: Flags, data: AuditData) -> Estima
 
 def _estimates(title: str, rows: list[Estimate], right: Flags, data: AuditData) -> Estimates:
     method = "Clopper-Pearson" + ("" if data.clusters is None else " on effective counts")
-    return Estimates(
-        title, tuple(rows), 1 - 2 * WHISKER_ALPHA, method, float(right.mean()), "all rows"
-    )
+    return Estimates(title, tuple(rows), WHISKER_LEVEL, method, float(right.mean()), "all rows")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditkit.data import AuditData
 from auditkit.finding import Cell, Table
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.rates import MetricName, Rate, by_group
 
 _KINDS: dict[MetricName, str] = {

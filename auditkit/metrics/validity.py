@@ -12,9 +12,19 @@ from typing import Any
 import numpy as np
 
 from auditkit.check import Context
-from auditkit.finding import Cell, Estimate, Estimates, Evidence, Examples, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Cell,
+    Estimate,
+    Estimates,
+    Evidence,
+    Examples,
+    Measurement,
+    Table,
+)
 from auditkit.metrics.edits import edit_distance, similarity
-from auditkit.metrics.robustness import WHISKER_ALPHA, Flags, Sampled, rate_bounds
+from auditkit.metrics.robustness import Flags, Sampled, rate_bounds
 from auditkit.stats.intervals import wilson
 
 Contraries = Callable[[str], frozenset[str]]
@@ -229,7 +239,7 @@ def _side_by_side(judged: Judged) -> Estimates:
         Estimate(name, n, k / n if n else None, wilson(k, n, WHISKER_ALPHA), k)
         for name, k in ((name, int(flags.sum())) for name, flags in counts.items())
     )
-    return Estimates("Success rate", rows, 1 - 2 * WHISKER_ALPHA, "Wilson")
+    return Estimates("Success rate", rows, WHISKER_LEVEL, "Wilson")
 
 
 def _costs(changes: Sequence[Change]) -> Table:

@@ -352,7 +352,8 @@ def _finding(row: Row, result: AuditResult, room: _Room) -> FindingView:
         reading=guide.reading if measured else "",
         remedy=guide.remedy if finding.outcome in _TROUBLE else "",
         evidence=tuple(_evidence(piece, room) for piece in (measured.evidence if measured else ())),
-        open=finding.outcome in _TROUBLE,
+        # A number that is reported and not judged is there to be looked at.
+        open=finding.outcome in _TROUBLE or (measured is not None and finding.limit is None),
     )
 
 

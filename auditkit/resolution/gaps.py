@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditkit.check import Confidence
 from auditkit.data import Attribute, AuditData
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.group_choice import GroupParams, chosen_attributes
 from auditkit.plan import PlannedCheck
 from auditkit.resolution.resolved import ASSUMED_RATE, POWER, Resolution
 from auditkit.resolution.rows import counted_rows

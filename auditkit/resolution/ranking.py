@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auditkit.check import Confidence
 from auditkit.data import Attribute, AuditData
-from auditkit.metrics.disparity import GroupChoice, chosen_attributes
+from auditkit.metrics.group_choice import GroupChoice, chosen_attributes
 from auditkit.metrics.identity_auc import FEWEST
 from auditkit.plan import PlannedCheck
 from auditkit.resolution.resolved import ASSUMED_RATE, POWER, Resolution

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auditkit.data import Attribute, AuditData
 from auditkit.errors import AuditkitError
-from auditkit.metrics.disparity import GroupParams, chosen_attributes
+from auditkit.metrics.group_choice import GroupParams, chosen_attributes
 
 
 @dataclass(frozen=True, slots=True)

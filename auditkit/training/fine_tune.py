@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.config import ModelConfig
+from auditkit.content import content_digest
 from auditkit.data import AuditData
 from auditkit.errors import MissingExtraError
 from auditkit.models.tokens import LoadedTokens
 from auditkit.models.transformers_loading import Loaded, inspected, load_parts, silenced
-from auditkit.predictor import content_digest
 from auditkit.remedy import Hooks, RemedyError, TrainingParams, TrainingRows
 from auditkit.store import publish_folder, write_atomic
 from auditkit.training.batches import Collator, items, rows_at_once

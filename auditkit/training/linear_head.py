@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.batching import batches_by_length
 from auditkit.config import ModelConfig
 from auditkit.models.forward import Parts, TorchForward
 from auditkit.models.tokens import LoadedTokens
 from auditkit.models.transformers_loading import inspected, load_parts
-from auditkit.predictor import batches_by_length
 from auditkit.remedy import RemedyError
 from auditkit.training.fine_tune import save_model
 

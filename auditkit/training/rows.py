@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.config import AuditConfig
+from auditkit.content import content_digest, content_key
 from auditkit.data import MISSING, AuditData
 from auditkit.errors import ConfigError, DataError, nearest
 from auditkit.models.thresholded import ThresholdedModel
-from auditkit.predictor import content_digest, content_key
 from auditkit.preflight import Prepared, read_rows
 from auditkit.remedy import Need, Remedy, RemedyError
 from auditkit.sources import read_table

@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import Protocol
 
-import numpy as np
-
 from auditkit.check import Predictor
-from auditkit.data import MISSING, Attribute, AuditData
+from auditkit.data import Attribute, AuditData
 from auditkit.errors import nearest
 from auditkit.metrics.group_training import widest_gap
 from auditkit.remedy import RemedyError, accuracy
 
 
-def attribute_of(data: AuditData, name: str) -> Attribute:
-    """The named attribute, or the only one; with at least two groups.
+def attribute_of(
+    data: AuditData, names: Sequence[str], parameter: str = "params.attributes"
+) -> Attribute:
+    """The sensitive attribute to repair for: those named, crossed, or the only one.
+
+    Args:
+        data: The rows.
+        names: Of attributes; empty for the only one.
+        parameter: Where they are named.
 
     Raises:
-        RemedyError: There is none, several, no such one, or one group only.
+        RemedyError: The data have none, not those named, or several of which none is named.
     """
-    if name and name not in data.groups:
+    there = ", ".join(data.groups)
+    for name in names:
+        if name not in data.groups:
+            raise RemedyError(
+                f"{parameter}: no sensitive attribute is called {name!r} "
+                f"(there is: {there or 'none'}).",
+                nearest(name, data.groups) or "Name its column in data.sensitive.",
+            )
+    if not names and len(data.groups) != 1:
         raise RemedyError(
-            f"params.attribute: no sensitive attribute is called {name!r}.",
-            nearest(name, data.groups),
+            f"the rows have {len(data.groups)} sensitive attributes "
+            f"({there or 'none is named in data.sensitive'}), and a remedy repairs for one.",
+            f"Name it in {parameter}.",
         )
-    if not name and len(data.groups) != 1:
+    return reduce(Attribute.cross, [data.groups[name] for name in names or data.groups])
+
+
+def levels_of(attribute: Attribute, rows: str) -> tuple[str, ...]:
+    """The groups that have rows, at least two.
+
+    Args:
+        attribute: Groups of the rows.
+        rows: What the rows are for: "train on" or "choose by".
+
+    Raises:
+        RemedyError: All rows are of one group.
+    """
+    sizes = attribute.sizes().tolist()
+    levels = tuple(level for level, size in zip(attribute.levels, sizes, strict=True) if size)
+    if len(levels) < 2:
         raise RemedyError(
-            f"there are {len(data.groups)} sensitive attributes ({', '.join(data.groups)}), and "
-            "this remedy repairs one.",
-            "Name it in params.attribute.",
+            f"all rows to {rows} are in one group of {attribute.name} "
+            f"({''.join(levels) or 'an unknown one'}); there is nothing to compare.",
+            "Add rows of other groups.",
         )
-    attribute = data.groups[name] if name else next(iter(data.groups.values()))
-    if len(np.unique(attribute.codes[attribute.codes != MISSING])) < 2:
-        raise RemedyError(
-            f"the rows to choose by are of one group of {attribute.name!r} only; there is nothing "
-            "to compare."
-        )
-    return attribute
+    return levels
 
 
 def positive_of(data: AuditData) -> int:
@@ -53,22 +78,22 @@ def positive_of(data: AuditData) -> int:
     return data.positive
 
 
-class OneAttribute(Protocol):
-    """Parameters of a remedy that repairs for one attribute."""
+class ClosesGap(Protocol):
+    """Parameters of a remedy that is about one gap between groups."""
 
     @property
-    def attribute(self) -> str:
-        """Its name; empty for the only one."""
+    def attributes(self) -> tuple[str, ...]:
+        """Names of sensitive attributes, as `attribute_of` takes them."""
 
     @property
     def constraint(self) -> str:
         """The gap that is to close, a name in `auditkit.metrics.group_training.RATES`."""
 
 
-def accuracy_less_gap(predictor: Predictor, data: AuditData, params: OneAttribute) -> float:
+def accuracy_less_gap(predictor: Predictor, data: AuditData, params: ClosesGap) -> float:
     """What parameters are chosen by: accuracy less the gap that is to close."""
     assert data.labels is not None
     labels = predictor.predict(data.inputs).labels
-    attribute, classes = attribute_of(data, params.attribute), data.viewed_classes()
+    attribute, classes = attribute_of(data, params.attributes), data.viewed_classes()
     gap = widest_gap(labels, data.labels, attribute, classes, params.constraint)
     return accuracy(predictor, data) - gap

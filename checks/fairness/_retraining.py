@@ -1,20 +1,19 @@
-"""What remedies that retrain for fairness have in common: groups, and what models are chosen by."""
+"""What remedies that retrain for fairness share besides `_grouped`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.check import Predictor
 from auditkit.data import MISSING, Attribute, AuditData
-from auditkit.errors import nearest
 from auditkit.metrics.group_training import FEWEST, Ints, goodness, widest_gap
-from auditkit.remedy import RemedyContext, RemedyError, TrainingParams, accuracy
+from auditkit.remedy import RemedyContext, TrainingParams
+
+from ._grouped import attribute_of, levels_of
 
 ModelScore = Callable[[NDArray[np.float64]], float]
 
@@ -55,45 +54,14 @@ class Groups:
     validation: Attribute
 
 
-def attribute_of(data: AuditData, names: tuple[str, ...]) -> Attribute:
-    """The sensitive attribute to repair for.
-
-    Raises:
-        RemedyError: The data have none, not those named, or several of which none is named.
-    """
-    there = ", ".join(data.groups)
-    for name in names:
-        if name not in data.groups:
-            raise RemedyError(
-                f"the rows to train on have no sensitive attribute {name!r} "
-                f"(params.attributes; there is: {there or 'none'}).",
-                nearest(name, data.groups) or "Name its column in data.sensitive.",
-            )
-    if not names and len(data.groups) != 1:
-        raise RemedyError(
-            f"the rows to train on have {len(data.groups)} sensitive attributes "
-            f"({there or 'none is named in data.sensitive'}), and a remedy repairs for one.",
-            "Name it in params.attributes; several names are crossed.",
-        )
-    return reduce(Attribute.cross, [data.groups[name] for name in names or data.groups])
-
-
 def groups_of(context: RemedyContext, params: GroupTraining) -> Groups:
     """The groups to repair for. Says which rows belong to none.
 
     Raises:
-        RemedyError: As `attribute_of`, or all training rows are of one group.
+        RemedyError: As `attribute_of` and `levels_of`.
     """
     train = attribute_of(context.train, params.attributes)
-    levels = tuple(
-        level for level, size in zip(train.levels, train.sizes().tolist(), strict=True) if size
-    )
-    if len(levels) < 2:
-        raise RemedyError(
-            f"all rows to train on are in one group of {train.name} "
-            f"({''.join(levels) or 'an unknown one'}); there is nothing to compare.",
-            "Add training rows of other groups.",
-        )
+    levels = levels_of(train, "train on")
     if train.missing:
         context.note(
             f"{train.missing:,} of {len(context.train):,} rows to train on are of unknown "
@@ -147,13 +115,3 @@ def quality_less_gap(context: RemedyContext, params: GapTraining, groups: Groups
         )
 
     return score
-
-
-def accuracy_less_gap(predictor: Predictor, data: AuditData, params: GapTraining) -> float:
-    """What parameters are chosen by: accuracy less the gap that is to close."""
-    predicted = predictor.predict(data.inputs).labels
-    attribute = attribute_of(data, params.attributes)
-    gap = widest_gap(
-        predicted, labels_of(data), attribute, data.viewed_classes(), params.constraint
-    )
-    return accuracy(predictor, data) - gap

@@ -13,14 +13,8 @@ import numpy as np
 from auditkit.metrics.group_training import cell_counts, evenly, of_cells
 from auditkit.remedy import Hooks, Need, RemedyContext, RemedyError, TrainingRows, remedy
 
-from ._retraining import (
-    GapTraining,
-    accuracy_less_gap,
-    groups_of,
-    labels_of,
-    quality_less_gap,
-    steps_of,
-)
+from ._grouped import accuracy_less_gap
+from ._retraining import GapTraining, groups_of, labels_of, quality_less_gap, steps_of
 
 MOST = 10.0
 """Highest weight of a row for the adversary."""

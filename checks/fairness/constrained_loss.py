@@ -9,7 +9,8 @@ from typing import Any
 
 from auditkit.remedy import Hooks, Need, RemedyContext, TrainingRows, remedy
 
-from ._retraining import GapTraining, accuracy_less_gap, groups_of, quality_less_gap, steps_of
+from ._grouped import accuracy_less_gap
+from ._retraining import GapTraining, groups_of, quality_less_gap, steps_of
 
 MEMORY = 0.1
 """Share of the training over which the rates of groups are averaged."""

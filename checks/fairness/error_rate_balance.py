@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams, rate_gaps
+from auditkit.metrics.disparity import rate_gaps
+from auditkit.metrics.group_choice import GroupParams
 from auditkit.metrics.thresholds import threshold_rates, threshold_table
 from auditkit.model import Capability
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.data import MISSING
-from auditkit.metrics.group_training import widest_gap
-from auditkit.metrics.reduction import Constraint, Mixture, Settings, reduce, scale
+from auditkit.metrics.group_training import Constraint, widest_gap
+from auditkit.metrics.reduction import Mixture, Settings, reduce, scale
 from auditkit.remedy import LinearHead, Need, RemedyContext, RemedyError, remedy
 
-from ._grouped import accuracy_less_gap, attribute_of, positive_of
+from ._grouped import accuracy_less_gap, attribute_of, levels_of, positive_of
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +39,11 @@ class Params:
             raise ValueError(f"slack must lie between 0 and 1, not {self.slack}")
         if self.iterations < 1 or not 0 < self.strength < float("inf"):
             raise ValueError("iterations must be at least 1, and strength positive")
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attribute, as `attribute_of` takes it."""
+        return (self.attribute,) if self.attribute else ()
 
 
 @remedy(
@@ -80,8 +85,10 @@ def exponentiated_gradient(context: RemedyContext, params: Params) -> Path:
         Agarwal et al. 2018, A reductions approach to fair classification.
     """
     train, validation = context.train, context.validation
-    attribute, positive = attribute_of(train, params.attribute), positive_of(train)
-    attribute_of(validation, attribute.name)
+    attribute = attribute_of(train, params.attributes, "params.attribute")
+    levels_of(attribute, "train on")
+    levels_of(validation.groups[attribute.name], "choose by")
+    positive = positive_of(train)
     if len(train.class_names) != 2:
         raise RemedyError(
             f"the model has {len(train.class_names)} classes; this remedy is for two.",

@@ -15,7 +15,8 @@ from auditkit.data import AuditData
 from auditkit.metrics.group_training import cell_counts, cells, goodness, worst_mean
 from auditkit.remedy import Hooks, Need, RemedyContext, TrainingRows, remedy
 
-from ._retraining import GroupTraining, attribute_of, groups_of, labels_of
+from ._grouped import attribute_of
+from ._retraining import GroupTraining, groups_of, labels_of
 
 MEMORY = 0.9
 """What is kept of a cell's running loss when a batch has rows of it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.consistency import consistency_measurements
-from auditkit.metrics.disparity import GroupChoice
+from auditkit.metrics.group_choice import GroupChoice
 from auditkit.model import Capability
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.amplification import amplification_table, label_rates
-from auditkit.metrics.disparity import GroupParams, rate_gaps
+from auditkit.metrics.disparity import rate_gaps
+from auditkit.metrics.group_choice import GroupParams
 from auditkit.model import Capability
 
 

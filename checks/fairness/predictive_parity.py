@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams, gap_measurements
+from auditkit.metrics.disparity import gap_measurements
+from auditkit.metrics.group_choice import GroupParams
 from auditkit.model import Capability
 
 

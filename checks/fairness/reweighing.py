@@ -12,7 +12,8 @@ from auditkit.data import Attribute
 from auditkit.metrics.group_training import Ints, cell_counts, goodness, of_cells, reweighing
 from auditkit.remedy import Hooks, Need, RemedyContext, TrainingRows, remedy
 
-from ._retraining import GapTraining, accuracy_less_gap, groups_of, labels_of
+from ._grouped import accuracy_less_gap
+from ._retraining import GapTraining, groups_of, labels_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupChoice
+from auditkit.metrics.group_choice import GroupChoice
 from auditkit.metrics.group_scores import distribution_measurements
 from auditkit.model import Capability
 

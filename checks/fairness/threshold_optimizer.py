@@ -10,19 +10,19 @@ import numpy as np
 
 from auditkit.data import Attribute, AuditData
 from auditkit.group_thresholds import FILE_NAME, GroupThresholds, other_class
-from auditkit.metrics.group_thresholds import Constraint, Curve, choose, curve
-from auditkit.metrics.group_training import widest_gap
+from auditkit.metrics.group_thresholds import Curve, choose, curve
+from auditkit.metrics.group_training import ThresholdConstraint, widest_gap
 from auditkit.model import Predictions
 from auditkit.remedy import Need, RemedyContext, RemedyError, remedy
 
-from ._grouped import accuracy_less_gap, attribute_of, positive_of
+from ._grouped import accuracy_less_gap, attribute_of, levels_of, positive_of
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """Parameters of `fairness.threshold-optimizer`."""
 
-    constraint: Constraint = "equalized-odds"
+    constraint: ThresholdConstraint = "equalized-odds"
     """Which rates the groups are to share: selection rates (demographic-parity), true and false
     positive rates (equalized-odds), or one of these two."""
     slack: float = 0.02
@@ -37,6 +37,11 @@ class Params:
             raise ValueError(f"slack must lie between 0 and 1, not {self.slack}")
         if self.minimum_group_size < 1:
             raise ValueError(f"minimum_group_size is at least 1, not {self.minimum_group_size}")
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attribute, as `attribute_of` takes it."""
+        return (self.attribute,) if self.attribute else ()
 
 
 @remedy(
@@ -77,7 +82,9 @@ def threshold_optimizer(context: RemedyContext, params: Params) -> Path:
         Hardt, Price & Srebro 2016, Equality of opportunity in supervised learning.
     """
     data = context.validation
-    attribute, positive = attribute_of(data, params.attribute), positive_of(data)
+    attribute = attribute_of(data, params.attributes, "params.attribute")
+    levels_of(attribute, "choose by")
+    positive = positive_of(data)
     answers = context.predictor.predict(data.inputs)
     curves = _curves(data, attribute, positive, answers, params)
     chosen = choose([*curves.values()], params.slack)

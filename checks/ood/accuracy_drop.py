@@ -45,7 +45,8 @@ def accuracy_drop(context: Context, _: NoParams) -> Iterator[Measurement]:
         A set can be harder for any model, and for people, too: the drop is no measure of what
         could be reached there. Effective robustness, the accuracy out of distribution beyond what
         the accuracy in distribution predicts, needs a line fitted through other models and is not
-        computed. Labels of two sources can follow different rules.
+        computed. Labels of two sources can follow different rules. Fewer than 100 rows on a side
+        cannot pass.
 
     References:
         Quionero-Candela et al. 2009, Dataset shift in machine learning; Koh et al. 2021, WILDS;

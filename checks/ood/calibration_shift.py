@@ -49,7 +49,7 @@ def calibration_shift(context: Context, params: CalibrationShiftParams) -> Itera
     Limits of this check:
         Binning hides errors that cancel within a bin. With few rows the measured error is biased
         upwards, most on the smallest set; the bounds allow for that. Lower accuracy alone raises
-        the Brier score.
+        the Brier score. Fewer than 100 rows on a side cannot pass.
 
     References:
         Guo et al. 2017, On calibration of modern neural networks; Ovadia et al. 2019, Can you trust

@@ -48,7 +48,7 @@ def conformal_coverage(context: Context, params: ConformalParams) -> Iterator[Me
         The coverage judged is that of this one calibration, which itself varies by about
         1/(2 sqrt(rows chosen by)). The scores are not randomised: with ties, or APS sets of few
         classes, coverage lies above the level. Sets hold no promise out of distribution; there they
-        are tested.
+        are tested. Fewer than 100 rows on a side cannot pass.
 
     References:
         Vovk, Gammerman & Shafer 2005; Lei et al. 2018; Sadinle, Lei & Wasserman 2019 (LAC); Romano,

@@ -51,8 +51,10 @@ def selective_prediction(context: Context, params: SelectiveParams) -> Iterator[
     Limits of this check:
         The guarantee is for rows like those chosen by; on a set out of distribution it is a test,
         not a promise. Confidence is the probability of the predicted class; other scores may rank
-        better. Thresholds that accept too few rows to show anything are passed over, which the
-        guarantee does not account for exactly; by simulation it holds.
+        better. The search starts where a tenth of the rows is accepted, so a promise that
+        only fewer could keep is not found; that the start depends on the confidences, the
+        guarantee does not account for exactly. By simulation it holds. A set of which fewer than
+        100 answers are given cannot pass.
 
     References:
         El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017, Selective classification for deep neural

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from auditkit.check import NoParams
-from auditkit.metrics.temperature import COLDEST, HOTTEST, fit_temperature, negative_log_likelihood
+from auditkit.metrics.temperature import HOTTEST, fit_temperature, negative_log_likelihood
 from auditkit.remedy import RemedyContext, RemedyError, remedy
 
 FEWEST = 50
@@ -53,12 +53,14 @@ def temperature_scaling(context: RemedyContext, _: NoParams) -> Path:
     texts = [str(text) for text in (*validation.inputs, *train.inputs)]
     logits = head.features(texts) @ head.weight.T + head.bias
     own = logits[: len(validation)]
-    temperature = fit_temperature(own, validation.labels)
-    if not COLDEST * 1.01 < temperature < HOTTEST / 1.01:
+    if (own.argmax(axis=1) == validation.labels).all():
         raise RemedyError(
-            f"no temperature from {COLDEST:g} to {HOTTEST:g} is best on the validation rows: the "
-            "model separates them perfectly, or its scores say nothing about them."
+            "the model makes no mistake on the validation rows, so that no temperature is best.",
+            "Give more of them, in training.validation or by training.hold_out.",
         )
+    temperature = fit_temperature(own, validation.labels)
+    if temperature > HOTTEST / 1.01:
+        raise RemedyError("the model's scores say nothing about the validation rows.")
     folder = head.replaced(head.weight / temperature, head.bias / temperature)
     before, after = context.predictor.predict(texts), context.ask(folder).predict(texts)
     moved = int((before.labels != after.labels).sum())

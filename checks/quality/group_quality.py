@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from auditkit.check import Context, Limit, check
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupParams
+from auditkit.metrics.group_choice import GroupParams
 from auditkit.metrics.group_metric import group_metric_measurements
 from auditkit.metrics.quality import METRICS
 from auditkit.model import Capability

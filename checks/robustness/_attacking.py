@@ -40,7 +40,7 @@ def runnable(field: str, name: str) -> Recipe:
     if not recipe.changes_label:
         raise ValueError(f"{field}: {name!r} does not try to change the answer")
     if blocked(recipe):
-        raise ValueError(f"{field}: {name!r} cannot run: {'; '.join(blocked(recipe))}")
+        raise ValueError(f"{field}: {name!r} cannot run here: {'; '.join(blocked(recipe))}")
     return recipe
 
 

@@ -12,7 +12,8 @@ from auditkit.attacks import AttackSettings, Status, find_recipe
 from auditkit.check import Context, Limit, check
 from auditkit.data import AuditData
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.disparity import GroupChoice, GroupParams, chosen_attributes, rate_gaps
+from auditkit.metrics.disparity import rate_gaps
+from auditkit.metrics.group_choice import GroupChoice, GroupParams, chosen_attributes
 from auditkit.metrics.rates import Rate
 from auditkit.model import Capability
 from auditkit.resources import Resource

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,40 +20,20 @@ from auditkit.attacks import (
     find_recipe,
     hub,
 )
+from auditkit.content import content_digest
 from auditkit.errors import ConfigError, ModelError
 from auditkit.model import Predictions
-from auditkit.predictor import content_digest
 
-
-def beam(textattack: Any, wrapper: Any) -> Any:
-    before, parts = textattack.constraints.pre_transformation, textattack.transformations
-    return textattack.Attack(
-        textattack.goal_functions.UntargetedClassification(wrapper),
-        [before.RepeatModification(), before.StopwordModification(), before.MaxNumWordsModified(2)],
-        parts.CompositeTransformation(
-            [parts.WordSwapNeighboringCharacterSwap(), parts.WordSwapRandomCharacterDeletion()]
-        ),
-        textattack.search_methods.BeamSearch(beam_width=3),
-    )
-
-
-def genetic(textattack: Any, wrapper: Any) -> Any:
-    before, parts = textattack.constraints.pre_transformation, textattack.transformations
-    return textattack.Attack(
-        textattack.goal_functions.UntargetedClassification(wrapper),
-        [before.RepeatModification(), before.StopwordModification()],
-        parts.WordSwapRandomCharacterSubstitution(random_one=True),
-        textattack.search_methods.AlzantotGeneticAlgorithm(
-            pop_size=6, max_iters=3, post_crossover_check=False
-        ),
-    )
-
-
-OWN = {"beam": beam, "genetic": genetic}
+SEARCHES = Path(__file__).resolve().parents[2] / "benchmarks" / "searches.py"
+SIZES = {"beam": {"words": 2}, "genetic": {"population": 6, "generations": 3}}
 
 
 def recipe_named(name: str) -> Recipe:
-    return Recipe(name, "", OWN[name]) if name in OWN else find_recipe(name)
+    if name not in SIZES:
+        return find_recipe(name)
+    if not SEARCHES.exists():
+        pytest.skip("not a checkout")
+    return Recipe(name, "", runpy.run_path(str(SEARCHES))[name], options=SIZES[name])
 
 
 def run(examples: Any, predictor: Any, recipe: Any = "deepwordbug", **settings: Any) -> list[Any]:

@@ -288,8 +288,10 @@ def test_inputs_that_are_no_texts_cannot_be_attacked():
     ],
 )
 def test_what_cannot_run_is_refused_before_the_run_starts(params, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=said) as refused:
         planned(params)
+    assert str(refused.value).startswith(f'[checks."{CHECK.id}"] params: ')
+    assert "{" not in str(refused.value)
 
 
 def planned(params: dict[str, Any], required: bool = True) -> Any:

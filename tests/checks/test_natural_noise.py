@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from auditkit.content import content_digest
 from auditkit.data import AuditData
 from auditkit.finding import Finding, Outcome, Table
 from auditkit.metrics.noise import CHUNK, NoiseParams
 from auditkit.noise import NOISES, STRENGTHS, noisy
-from auditkit.predictor import SharedPredictor, content_digest
+from auditkit.predictor import SharedPredictor
 from auditkit.registry import load_registry
 from auditkit.testing import FakeModel, findings_on
 

@@ -11,7 +11,8 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 
 from auditkit.data import Attribute, AuditData
 from auditkit.finding import Finding, Outcome, Table
-from auditkit.metrics.changes import Twice, Which, recompute
+from auditkit.metrics.answered_twice import Twice, Which
+from auditkit.metrics.changes import recompute
 from auditkit.model import Predictions
 from auditkit.registry import load_registry
 from auditkit.testing import findings_of, tiny_data

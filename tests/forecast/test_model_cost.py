@@ -45,7 +45,7 @@ class TokenModelOnClock(FakeModel):
     """Takes a millisecond for every padded token."""
 
     def tokenize(self, inputs):
-        return [[1] * (1 + one % 40) for one in inputs]
+        return [[one] * (1 + one % 40) for one in inputs]
 
     def predict_tokens(self, batch):
         with LOCK:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from auditkit.metrics.group_thresholds import CONSTRAINTS, Curve, choose, curve
+from auditkit.metrics.group_thresholds import Curve, choose, curve
+from auditkit.metrics.group_training import ThresholdConstraint
 
 
 def best_of_all(curves: list[Curve], slack: float) -> int:
@@ -20,7 +22,7 @@ def best_of_all(curves: list[Curve], slack: float) -> int:
     return best
 
 
-@pytest.mark.parametrize("constraint", CONSTRAINTS)
+@pytest.mark.parametrize("constraint", get_args(ThresholdConstraint))
 def test_no_combination_of_thresholds_is_better(constraint):
     rng = np.random.default_rng(0)
     tried = 0

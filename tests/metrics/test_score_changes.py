@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from auditkit.metrics.changes import Twice, Which, recompute
+from auditkit.metrics.answered_twice import Twice, Which
+from auditkit.metrics.changes import recompute
 from auditkit.model import Predictions
 from auditkit.registry import load_registry
 from auditkit.testing import findings_of, tiny_data

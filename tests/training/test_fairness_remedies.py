@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from auditkit.config import parse_config
+from auditkit.content import content_digest
 from auditkit.data import Attribute, AuditData
 from auditkit.metrics.group_training import widest_gap
-from auditkit.predictor import content_digest
 from auditkit.remedy import RemedyContext, RemedyError, TrainingParams, TrainingRows
 from auditkit.stats.paired import paired_gap
 from auditkit.training import Order, RemedyRows, Told, repair

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from auditkit.config import ModelConfig
+from auditkit.content import content_digest
 from auditkit.model import Predictions
 from auditkit.models.model_folder import inspect_folder
 from auditkit.models.transformers_text import load_transformers
-from auditkit.predictor import content_digest
 from auditkit.remedy import Hooks, RemedyError, TrainingParams, TrainingRows
 from auditkit.training.checkpoint import checkpoints
 

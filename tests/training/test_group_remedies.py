@@ -153,7 +153,7 @@ def test_parameters_are_chosen_by_what_the_thresholds_decide_not_by_accuracy_alo
     mitigate(THRESHOLDS.id)
     record = Mitigation.from_json((bench / "mitigation" / "mitigation.json").read_bytes())
     assert len(record.repairs[0].tried) == 2
-    # The model's own answers would score below 0: all of one group's positives are missed.
+    # The model's own answers would score below 0: all in one group's positives are missed.
     assert all(one.score > 0.8 for one in record.repairs[0].tried)
 
 
@@ -189,7 +189,7 @@ def two_attributes(data):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (one_group, "of one group"),
+        (one_group, "in one group"),
         (no_attribute, "0 sensitive attributes"),
         (two_attributes, r"2 sensitive attributes \(gender, age\)"),
         (lambda data: replace(data, positive=None), "named as the positive one"),

@@ -1,0 +1,135 @@
+"""In which batches a model is asked."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.errors import ModelError
+from auditkit.model import TOKENIZED_INPUTS, TokenModel
+
+BATCH_ROWS = 256
+"""Inputs of one batch for a model that has no tokens to count."""
+
+PADDING_SHARE = 1 / 32
+"""Padding of a batch as a share of its budget, from which on one more batch is cheaper. A batch
+costs about as much as 30 tokens on a CPU core; where it costs more, larger budgets are used too."""
+
+Split = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
+
+
+def tokenized(model: TokenModel, inputs: Sequence[Any]) -> list[array[int]]:
+    """Tokens of each input, a part of the inputs at a time: what a tokenizer returns is large.
+
+    Four bytes a token; a list would take nine times as much.
+
+    Raises:
+        ModelError: The model tokenised other than as many inputs.
+    """
+    tokens: list[array[int]] = []
+    for start in range(0, len(inputs), TOKENIZED_INPUTS):
+        part = inputs[start : start + TOKENIZED_INPUTS]
+        lists = model.tokenize(part)
+        if len(lists) != len(part):
+            raise ModelError(f"{model.name} tokenised {len(part)} inputs into {len(lists)}.")
+        tokens.extend(array("i", ids) for ids in lists)
+    return tokens
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What a model is asked at once, by positions in a list of inputs.
+
+    Attributes:
+        asked: Positions whose inputs the model is given, shape (k,).
+        answered: Positions that get an answer, shape (m,), m >= k.
+        rows: Which of the k answers each of them gets, shape (m,).
+    """
+
+    asked: NDArray[np.int64]
+    answered: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+def row_batches(missing: NDArray[np.bool_]) -> list[Batch]:
+    """Batches of what is missing, for a model that has no tokens to count."""
+    return [Batch(rows, rows, np.arange(len(rows))) for rows in missing_batches(missing, by_count)]
+
+
+def token_batches(
+    tokens: Sequence[array[int]], missing: NDArray[np.bool_], budget: int
+) -> list[Batch]:
+    """Batches of what is missing, by length; inputs with the same tokens are asked as one.
+
+    "Good" and "good" are one sequence where case is ignored. Asked in two batches they would be
+    answered alike but for rounding, and a search that compares them would take one for better.
+    """
+    place_of: dict[bytes, int] = {}
+    places = np.array(
+        [place_of.setdefault(one.tobytes(), len(place_of)) for one in tokens], dtype=np.int64
+    )
+    first = np.unique(places, return_index=True)[1]
+    distinct = [tokens[position] for position in first]
+    lacking = np.zeros(len(first), dtype=np.bool_)
+    lacking[places[missing]] = True
+    positions = np.flatnonzero(missing)
+    positions = positions[np.argsort(places[positions], kind="stable")]
+    starts = np.searchsorted(places[positions], np.arange(len(first) + 1))
+    batches = []
+    for asked in missing_batches(lacking, lambda rows: by_length(distinct, rows, budget)):
+        same = [positions[starts[place] : starts[place + 1]] for place in asked]
+        rows = np.repeat(np.arange(len(asked)), [len(those) for those in same])
+        batches.append(Batch(first[asked], np.concatenate(same), rows))
+    return batches
+
+
+def missing_batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]]:
+    """Batches of what is missing: those of all inputs that miss whole, the rest split anew."""
+    batches = list(split(np.arange(len(missing))))
+    if missing.all():
+        return batches
+    whole = [batch for batch in batches if missing[batch].all()]
+    rest = missing.copy()
+    for batch in whole:
+        rest[batch] = False
+    return [*whole, *split(np.flatnonzero(rest))]
+
+
+def by_count(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Batches of these rows for a model that has no tokens to count."""
+    for start in range(0, len(rows), BATCH_ROWS):
+        yield rows[start : start + BATCH_ROWS]
+
+
+def by_length(
+    tokens: Sequence[Sequence[int]], rows: NDArray[np.int64], budget: int
+) -> Iterator[NDArray[np.int64]]:
+    """Batches of these rows by their number of tokens; see `batches_by_length`."""
+    for batch in batches_by_length([tokens[row] for row in rows], budget):
+        yield rows[batch]
+
+
+def batches_by_length(tokens: Sequence[Sequence[int]], budget: int) -> Iterator[NDArray[np.int64]]:
+    """Positions of each batch, longest inputs first, at most `budget` padded tokens in each.
+
+    A batch also ends where padding the next input to it would cost more than a batch of its own.
+    Equal lengths are ordered by content, so that the batches do not depend on the order of
+    `tokens`. The longest come first because they need the most memory: what fails, fails early.
+    """
+    order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), tokens[i]))
+    slack = budget * PADDING_SHARE
+    start, longest, padding = 0, 0, 0
+    for end, position in enumerate(order):
+        length = len(tokens[position])
+        padding += longest - length
+        if end == start or longest * (end - start + 1) > budget or padding > slack:
+            if end > start:
+                yield np.array(order[start:end], dtype=np.int64)
+            start, longest, padding = end, length, 0
+    if order:
+        yield np.array(order[start:], dtype=np.int64)
