@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import Attribute, AuditData
-from auditkit.finding import Evidence, Measurement, Table
-from auditkit.metrics.disparity import WHISKER_LEVEL
+from auditkit.finding import WHISKER_ALPHA, WHISKER_LEVEL, Evidence, Measurement, Table
 from auditkit.metrics.embedding_space import Halves, Vectors, group_aucs, group_probabilities
-from auditkit.metrics.group_calibration import WHISKER_ALPHA
 from auditkit.metrics.group_pairs import Levels
 from auditkit.metrics.leakage import texts_of
 from auditkit.metrics.near_duplicates import words_of
+from auditkit.metrics.shifted import guarded
 from auditkit.stats.auc import AucEstimate, auc_interval
 from auditkit.stats.two_samples import (
     Tested,
@@ -83,7 +82,7 @@ class _Compared:
         """The AUC for the audited rows, the sets beside it as evidence."""
         found = self._apart(audited)
         levels = Levels.of(self._context.confidence, 1)
-        return Measurement(
+        measured = Measurement(
             "auc",
             found.auc.value,
             found.held,
@@ -94,6 +93,7 @@ class _Compared:
             f"{found.by_mean.p:.3f} by mean discrepancy.",
             evidence=self._table(found, audited, most_rows),
         )
+        return guarded(measured, min(len(self._trained), len(audited)))
 
     def _apart(self, other: AuditData) -> _Apart:
         """Half of the rows teach a probe, the others judge it."""
@@ -149,7 +149,7 @@ def _stabilities(
     levels = Levels.of(context.confidence, len(usable))
     for name, first, second in usable:
         tested = stability_test(first, second, context.rng)
-        yield Measurement(
+        measured = Measurement(
             "stability_index",
             tested.value,
             len(audited),
@@ -162,6 +162,7 @@ def _stabilities(
             f"Permutation p {tested.p:.3f}.",
             evidence=(_histogram_table(name, first, second),),
         )
+        yield guarded(measured, min(len(trained), len(audited)))
 
 
 def properties(trained: AuditData, audited: AuditData) -> Iterator[tuple[str, Floats, Floats]]:

@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import AuditData
-from auditkit.finding import Estimate, Estimates, Evidence, Interval, Measurement, Table
-from auditkit.metrics.disparity import WHISKER_LEVEL
-from auditkit.metrics.group_calibration import WHISKER_ALPHA
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Estimate,
+    Estimates,
+    Evidence,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.metrics.group_pairs import Levels
 from auditkit.stats.intervals import effective_counts, rate
 

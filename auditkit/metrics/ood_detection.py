@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.data import AuditData, Shift, unit_id
-from auditkit.finding import Estimate, Estimates, Interval, Measurement, Table
+from auditkit.finding import (
+    WHISKER_ALPHA,
+    WHISKER_LEVEL,
+    Estimate,
+    Estimates,
+    Interval,
+    Measurement,
+    Table,
+)
 from auditkit.metrics.detectors import Reference, logit_scores
-from auditkit.metrics.disparity import WHISKER_LEVEL
-from auditkit.metrics.group_calibration import WHISKER_ALPHA
 from auditkit.metrics.group_pairs import Levels
 from auditkit.stats.auc import AucEstimate, auc_components, auc_interval
 from auditkit.stats.detection import average_precision, kept_outside, kept_outside_interval
