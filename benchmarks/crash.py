@@ -1,8 +1,8 @@
 """Does an audit survive being killed? Prints a table; exit code 1 when a row is out.
 
-    python benchmarks/crash.py [KILLS]
+    python benchmarks/crash.py [--kills N] [--checks N]
 
-An audit of 40 checks is killed (SIGKILL) at random moments and run again. The result must be
+An audit of many checks is killed (SIGKILL) at random moments and run again. The result must be
 that of an uninterrupted run in every byte but the times, the report must be its rendering, and at
 most one check may be measured twice. Then the same with signals, full disks, a directory that may
 not be written, runs side by side that fill one cache of answers, and two runs in one directory.
@@ -12,6 +12,7 @@ begins with an empty cache.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -32,7 +33,7 @@ from auditkit.render import render
 from auditkit.result import AuditResult, Timing
 from auditkit.verify import verify
 
-CHECKS, ROWS, SECONDS_PER_CHECK = 40, 200, 0.006
+ROWS, SECONDS_PER_CHECK = 200, 0.006
 CHECK = """
 import time
 from pathlib import Path
@@ -64,9 +65,10 @@ class Ground:
 
     folder: Path
     config: Path
+    checks: int
 
     @classmethod
-    def prepare(cls, folder: Path) -> Ground:
+    def prepare(cls, folder: Path, checks: int) -> Ground:
         draw = random.Random(0)
         rows = [f"{n % 2},text {n} {int(draw.random() < 0.4)}" for n in range(ROWS)]
         (folder / "p.csv").write_text("\n".join(["label,text", *rows]))
@@ -74,18 +76,18 @@ class Ground:
         sys.path.insert(0, str(folder))
         own = folder / "own"
         own.mkdir()
-        for n in range(CHECKS):
+        for n in range(checks):
             log = "__import__('os').environ['CRASH_LOG']"
             text = CHECK.format(n=n, log=log, seconds=SECONDS_PER_CHECK)
             (own / f"c{n:02}.py").write_text(text)
         config = folder / "auditkit.toml"
-        only = json.dumps([f"own.c{n:02}" for n in range(CHECKS)])
+        only = json.dumps([f"own.c{n:02}" for n in range(checks)])
         config.write_text(
             f'plugins = ["own"]\nonly = {only}\n[model]\ncallable = "crash_model:answer"\n'
             'class_names = ["0", "1"]\ndepends_on = []\n'
             '[data]\npath = "p.csv"\ntext = "text"\nlabel = "label"\nallow_below_chance = true\n'
         )
-        return cls(folder, config)
+        return cls(folder, config, checks)
 
     def load_everything(self) -> None:
         """Import here what an audit imports, so that no child has to."""
@@ -181,6 +183,10 @@ class Trial:
         self.seconds = time.perf_counter() - began
         self.expected = timeless(self.reference)
 
+    def again(self, out: Path) -> int:
+        """Checks that were measured more often than once."""
+        return executed(out) - self.ground.checks
+
     def same(self, out: Path) -> bool:
         """The files here are those of the uninterrupted run, and proven."""
         return timeless(out) == self.expected and not verify(out).differences
@@ -195,7 +201,7 @@ class Trial:
             first = ended(child)
             second, said = self.ground.audit(out)
             good = first in codes | {0} and second == 0 and self.same(out)
-            row.add(good, executed(out) - CHECKS, f"{attempt}: {first}, {second} {said[-300:]}")
+            row.add(good, self.again(out), f"{attempt}: {first}, {second} {said[-300:]}")
         return row
 
     def full_disk(self, tries: int) -> Row:
@@ -224,7 +230,7 @@ class Trial:
         good = first == 4 and clear and "Traceback" not in message
         good = good and second == 0 and self.same(out)
         remark = f"{size} bytes: {first}, {second} {message[-300:]} {said[-200:]}"
-        return good, executed(out) - (CHECKS - kept), remark
+        return good, self.again(out) + kept, remark
 
     def read_only(self) -> Row:
         row = Row("directory that may not be written")
@@ -252,7 +258,7 @@ class Trial:
             kept = store.contents().rows
         for out, code in codes:
             good = code == 0 and self.same(out) and kept == ROWS
-            row.add(good, executed(out) - CHECKS, f"exit code {code}, {kept} answers kept")
+            row.add(good, self.again(out), f"exit code {code}, {kept} answers kept")
         return row
 
     def one_directory(self, tries: int) -> Row:
@@ -265,13 +271,18 @@ class Trial:
             codes = sorted((ended(first), second))
             # Either one was refused, or it came after the end and got the stored verdict.
             good = codes in ([0, 2], [0, 0]) and self.same(out)
-            row.add(good, executed(out) - CHECKS, f"{codes} {said[-300:]}")
+            row.add(good, self.again(out), f"{codes} {said[-300:]}")
         return row
 
 
-def main(kills: int) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--checks", type=int, default=40)
+    options = parser.parse_args()
+    kills, checks = options.kills, options.checks
     with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(Ground.prepare(Path(folder)))
+        trial = Trial(Ground.prepare(Path(folder), checks))
         few = max(kills // 5, 1)
         rows = [
             trial.interrupted("kill -9", signal.SIGKILL, kills, {-9}),
@@ -283,7 +294,7 @@ def main(kills: int) -> int:
             trial.side_by_side(),
             trial.one_directory(few),
         ]
-    print(f"{CHECKS} checks, {trial.seconds:.2f} s uninterrupted\n")
+    print(f"{checks} checks, {trial.seconds:.2f} s uninterrupted\n")
     print(f"{'':36}{'tries':>6}{'as uninterrupted':>18}{'measured twice':>16}")
     for row in rows:
         print(f"{row.what:36}{row.tries:6}{row.good:18}{'at most ' + str(row.most_again):>16}")
@@ -293,4 +304,4 @@ def main(kills: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))
+    sys.exit(main())

@@ -261,3 +261,104 @@ def test_one_group_compares_with_nothing():
     shown, unknown, _ = both(tiny_data([0, 1] * 200, {"g": ["a"] * 400}))
     assert not [key for key in shown if key[0].startswith("fairness.")]
     assert unknown["fairness.subgroup-auc"] == "there is nothing to compare"
+
+
+def scored(scores):
+    return Predictions.from_probabilities(np.column_stack([1 - scores, scores]))
+
+
+@pytest.mark.parametrize(("groups", "rows"), [("ab", 330), ("abc", 700)])
+def test_the_chance_of_a_gap_of_aucs_is_that_of_the_check(groups, rows):
+    truth, group = labels_and_groups(rows, groups=groups)
+    data = tiny_data(truth, {"g": [groups[g] for g in group]})
+    one = resolved(data)[0]["fairness.ranking-gap", "g"]
+    assert 0.2 < one.pass_chance < 0.9
+    actual = shares_passing(
+        "fairness.ranking-gap", data, lambda rng: scored(1 / (1 + np.exp(-ranked(truth, rng)))),
+        "gap", draws=60,
+    )  # fmt: skip
+    assert one.pass_chance == pytest.approx(actual, abs=0.2)
+    assert rows / len(groups) / 2 < one.needed < rows
+
+
+def test_the_margin_of_a_gap_of_aucs_is_about_that_of_the_check():
+    truth, group = labels_and_groups(2000)
+    data = tiny_data(truth, {"g": ["ab"[g] for g in group]})
+    answers = scored(1 / (1 + np.exp(-ranked(truth, np.random.default_rng(0)))))
+    one = resolved(data)[0]["fairness.ranking-gap", "g"]
+    (gap, *_) = findings_of(REGISTRY.get("fairness.ranking-gap"), data, answers)
+    width = gap.measurement.bounds.claim.upper - gap.measurement.value
+    assert one.margin == pytest.approx(width, rel=0.2)
+    assert one.detectable > one.margin
+
+
+@pytest.mark.parametrize("measure", ["ks", "wasserstein"])
+def test_the_margin_of_a_distance_is_that_of_the_check_whatever_the_scores(measure):
+    truth, group = labels_and_groups(2000)
+    data = tiny_data(truth, {"g": ["ab"[g] for g in group]})
+    shown = {one.measure: one for one in distances_of(data)}
+    answers = scored(np.random.default_rng(0).random(2000))
+    for finding in findings_of(REGISTRY.get("fairness.score-distribution"), data, answers):
+        measured = finding.measurement
+        if measured.name == measure:
+            width = measured.bounds.claim.upper - measured.value
+            assert shown[measure].margin == pytest.approx(width)
+            assert width < shown[measure].detectable < 3 * width + 0.1
+
+
+def distances_of(data):
+    plan = make_plan(parse_config(TABLES), REGISTRY, frozenset(Capability))
+    found, _ = resolutions(plan.checks, data, Confidence(family=plan.suite.family))
+    return [one for one in found if one.check == "fairness.score-distribution"]
+
+
+def test_the_chance_of_a_distance_is_that_of_the_check():
+    truth, group = labels_and_groups(1600)
+    data = tiny_data(truth, {"g": ["ab"[g] for g in group]})
+    one = next(one for one in distances_of(data) if one.measure == "ks")
+    actual = shares_passing(
+        "fairness.score-distribution", data, lambda rng: scored(rng.random(1600)), "ks", draws=60
+    )
+    assert one.pass_chance == pytest.approx(actual, abs=0.2)
+    assert 0.05 < one.pass_chance < 0.999
+    assert 400 < one.needed < 1600
+
+
+def test_thresholds_are_compared_each_and_labels_are_counted():
+    data = tiny_data([0, 1] * 1000, {"g": ["a"] * 1200 + ["b"] * 800})
+    found, family = resolved(data)
+    balance = found["fairness.error-rate-balance", "g"]
+    alpha = Confidence(family=family).corrected_alpha(2 * 2 * 3)
+    assert balance.detectable == smallest_detectable_gap(400, 600, balance.assumed, alpha)
+    assert balance.pass_chance < found["fairness.equalized-odds", "g"].pass_chance
+    labels = found["fairness.label-bias", "g"]
+    assert (labels.assumed, labels.limit, labels.pass_chance) == (0.5, None, None)
+
+
+def test_the_error_of_a_probe_is_that_of_guessing():
+    data = tiny_data([0, 1] * 1000, {"g": ["a"] * 1200 + ["b"] * 800})
+    one = resolved(data)[0]["fairness.proxy", "g"]
+    rng = np.random.default_rng(0)
+    told = [
+        auc_components(rng.random(1000), np.arange(1000) < 400, np.arange(1000) >= 400).value
+        for _ in range(300)
+    ]
+    assert one.margin == pytest.approx(1.645 * np.std(told), rel=0.15)
+    assert 0.5 + one.margin < one.detectable < 0.6
+
+
+def test_a_check_without_a_resolution_says_why():
+    data = tiny_data([0, 1] * 200, {"g": ["a", "b"] * 200})
+    _, unknown, _ = both(data)
+    silent = {
+        check for check, reason in unknown.items() if reason == "no formula is known for this check"
+    }
+    assert not [check for check in silent if check.startswith("fairness.")]
+    assert "templates" in unknown["fairness.template-bias"]
+
+
+def test_groups_too_small_to_rank_claim_nothing():
+    data = tiny_data([0, 1] * 300, {"g": ["a", "b"] * 300})
+    one = resolved(data)[0]["fairness.ranking-gap", "g"]
+    assert (one.pass_chance, one.margin, one.detectable) == (0.0, None, None)
+    assert one.small == ("a", "b")

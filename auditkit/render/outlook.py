@@ -227,6 +227,8 @@ def _resolutions(found: Sequence[Resolution], pen: Pen) -> Table:
 
 
 def _label(one: Resolution) -> str:
+    if one.measure in _DISTANCES:
+        return f"{one.attribute}, {one.measure}"
     return one.attribute or one.rate
 
 
@@ -251,11 +253,12 @@ def _resolution_notes(expected: Forecast) -> Iterator[str]:
         "chance: that of a model without any such fault. rows needed: rows like these that raise "
         f"it to about {percent(POWER)}."
     )
-    yield f"Assumed before any answer is seen: {_assumed(measures)}."
+    yield f"Assumed before any answer is seen: {_assumed(expected.resolutions)}."
     if expected.clustered:
         yield "Rows that belong together count as one here: the least they are worth."
 
 
+_DISTANCES = ("ks", "wasserstein")
 _DETECTED = {
     "gap": "the smallest gap between the two smallest groups",
     "ratio": "the highest ratio below 1 of their rates",
@@ -263,18 +266,20 @@ _DETECTED = {
     "value": "the smallest drop of the metric below its limit, or below what is assumed",
     "gain": "the smallest gain or loss",
     "calibration_error": "the smallest calibration error",
+    "ks": "the smallest distance of scores (ks, wasserstein) whatever their distribution",
+    "auc": "the lowest AUC above 0.5 of telling a group",
 }
 
 
-def _assumed(measures: set[str]) -> str:
-    said = []
+def _assumed(shown: Sequence[Resolution]) -> str:
+    said, measures = [], {one.measure for one in shown}
     if measures & {"gap", "ratio"}:
         said.append(
-            "a selection rate as the share of the label, a false positive rate of "
-            f"{1 - ASSUMED_RATE:.1f}"
+            "a selection rate as the share of the label, a false positive and a false negative "
+            f"rate of {1 - ASSUMED_RATE:.1f}"
         )
     said.append(f"a true positive rate, precision and accuracy of {ASSUMED_RATE:g}")
-    if "drop" in measures:
+    if any(one.rate.startswith("AUC of class") or one.measure == "drop" for one in shown):
         said.append(f"an AUC of {ASSUMED_AUC:.2f} (variance by Hanley and McNeil, 1982)")
     if "calibration_error" in measures:
         said.append("for the calibration error, probabilities evenly between chance and 1")

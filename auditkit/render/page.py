@@ -8,34 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from auditkit.finding import (
-    Cell,
-    Curve,
-    Estimate,
-    Estimates,
-    Evidence,
-    Examples,
     Finding,
     Outcome,
-    Table,
 )
 from auditkit.gate import WaivedFinding
 from auditkit.render import charts, figures
-from auditkit.render.changes import Piece, marked
 from auditkit.render.overview import MARKS, Headline, Mark, Row, families, overview
-from auditkit.render.text import plain
+from auditkit.render.page_evidence import EvidenceView, Room, evidence_view
 from auditkit.result import AuditResult, Guide, Suite, SuiteCheck
 
-EVIDENCE_ROWS = 200
-"""Rows of one piece of evidence."""
-COLUMNS = 24
-"""Columns of a table of evidence."""
-CELL = 120
-"""Characters of one cell or label in evidence."""
-ALL_CELLS = 12_000
-"""Cells of evidence in the whole page: what keeps it small however many findings there are."""
 FINDINGS = 400
 """Findings the page shows; what blocks comes first when there are more."""
 BLOCKING = 100
@@ -60,83 +43,6 @@ class Facts:
     title: str
     rows: tuple[Fact, ...]
     more: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TableView:
-    """A table of evidence."""
-
-    title: str
-    columns: tuple[tuple[str, bool], ...]
-    """Name, and whether the column holds numbers."""
-    rows: tuple[tuple[str, ...], ...]
-    more: int
-    kind: Literal["table"] = "table"
-
-
-@dataclass(frozen=True, slots=True)
-class EstimateView:
-    """One row of estimates with its whisker."""
-
-    label: str
-    rows: str
-    """`611 of 1,204`, or n alone."""
-    value: str
-    interval: str
-    note: str
-    whisker: charts.Whisker | None
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class EstimatesView:
-    """Estimates beside their chart."""
-
-    title: str
-    caption: str
-    chart: charts.EstimatesChart
-    rows: tuple[EstimateView, ...]
-    more: int
-    noted: bool
-    kind: Literal["estimates"] = "estimates"
-
-
-@dataclass(frozen=True, slots=True)
-class CurveView:
-    """A curve and its points in numbers."""
-
-    title: str
-    x_label: str
-    y_label: str
-    diagonal: bool
-    chart: charts.CurveChart
-    rows: tuple[tuple[str, str, str], ...]
-    more: int
-    kind: Literal["curve"] = "curve"
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleView:
-    """One changed text: both versions in pieces, of which the changed ones are marked."""
-
-    before: tuple[Piece, ...]
-    after: tuple[Piece, ...]
-    before_label: str
-    after_label: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExamplesView:
-    """Changed texts."""
-
-    title: str
-    rows: tuple[ExampleView, ...]
-    more: int
-    kind: Literal["examples"] = "examples"
-
-
-EvidenceView = TableView | EstimatesView | CurveView | ExamplesView
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,19 +154,6 @@ _CLAIM = {
 _TROUBLE = {Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR}
 
 
-class _Room:
-    """How many cells of evidence still fit into the page."""
-
-    def __init__(self, cells: int) -> None:
-        self.left = cells
-
-    def take(self, rows: int, cells: int) -> int:
-        """How many of the rows may be shown, at so many cells a row."""
-        granted = min(rows, EVIDENCE_ROWS, self.left // max(cells, 1))
-        self.left -= granted * cells
-        return granted
-
-
 def page(result: AuditResult) -> Page:
     """Lay out a result."""
     seen = overview(result)
@@ -317,7 +210,7 @@ def _shown(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 
 def _families(rows: tuple[Row, ...], result: AuditResult) -> tuple[FamilyView, ...]:
     # Room for evidence goes to what blocks first.
-    room = _Room(ALL_CELLS)
+    room = Room()
     urgent = sorted(rows, key=lambda row: row.standing != "blocks")
     full = {row.anchor: _finding(row, result, room) for row in urgent if not _idle(row.finding)}
     return tuple(
@@ -335,7 +228,7 @@ def _idle(finding: Finding) -> bool:
     return finding.outcome is Outcome.NOT_APPLICABLE and finding.measurement is None
 
 
-def _finding(row: Row, result: AuditResult, room: _Room) -> FindingView:
+def _finding(row: Row, result: AuditResult, room: Room) -> FindingView:
     finding = row.finding
     guide = result.guides.get(finding.check, Guide("", ""))
     measured = finding.measurement
@@ -351,7 +244,9 @@ def _finding(row: Row, result: AuditResult, room: _Room) -> FindingView:
         note=note,
         reading=guide.reading if measured else "",
         remedy=guide.remedy if finding.outcome in _TROUBLE else "",
-        evidence=tuple(_evidence(piece, room) for piece in (measured.evidence if measured else ())),
+        evidence=tuple(
+            evidence_view(piece, room) for piece in (measured.evidence if measured else ())
+        ),
         # A number that is reported and not judged is there to be looked at.
         open=finding.outcome in _TROUBLE or (measured is not None and finding.limit is None),
     )
@@ -392,90 +287,6 @@ def _confidence(finding: Finding, comparisons: int, suite: Suite) -> tuple[str, 
     pairs = f"{comparisons:,} comparisons × " if comparisons > 1 else ""
     corrected = f"{corrected}, corrected for {pairs}{suite.family:,} limits"
     return (claim, corrected) if finding.direction == "min" else (corrected, claim)
-
-
-def _evidence(piece: Evidence, room: _Room) -> EvidenceView:
-    match piece:
-        case Table():
-            return _table(piece, room)
-        case Estimates():
-            return _estimates(piece, room)
-        case Curve():
-            return _curve(piece, room)
-        case Examples():
-            return _examples(piece, room)
-
-
-def _table(table: Table, room: _Room) -> TableView:
-    columns = table.columns[:COLUMNS]
-    rows = table.rows[: room.take(len(table.rows), len(columns))]
-    return TableView(
-        title=table.title,
-        columns=tuple((name, _numeric(rows, place)) for place, name in enumerate(columns)),
-        rows=tuple(tuple(plain(figures.cell(c), CELL) for c in row[:COLUMNS]) for row in rows),
-        more=len(table.rows) - len(rows),
-    )
-
-
-def _numeric(rows: tuple[tuple[Cell, ...], ...], place: int) -> bool:
-    cells = [row[place] for row in rows if place < len(row) and row[place] is not None]
-    return bool(cells) and not any(isinstance(cell, str) for cell in cells)
-
-
-def _estimates(evidence: Estimates, room: _Room) -> EstimatesView:
-    # A whisker weighs about as much as three cells.
-    rows = evidence.rows[: room.take(len(evidence.rows), 8)]
-    chart = charts.estimates_chart(evidence, rows)
-    return EstimatesView(
-        title=evidence.title,
-        caption=f"{figures.level(1 - evidence.level)} intervals, two-sided, {evidence.method}",
-        chart=chart,
-        rows=tuple(
-            EstimateView(
-                label=plain(row.label, CELL),
-                rows=_rows_of(row),
-                value=figures.figure(row.value),
-                interval=figures.span(row.interval),
-                note=plain(row.note, CELL),
-                whisker=whisker,
-                words=words,
-            )
-            for row, whisker, words in zip(rows, chart.whiskers, chart.words, strict=True)
-        ),
-        more=len(evidence.rows) - len(rows),
-        noted=any(row.note for row in rows),
-    )
-
-
-def _rows_of(row: Estimate) -> str:
-    if row.count is None:
-        return figures.count(row.n)
-    return f"{figures.count(row.count)} of {figures.count(row.n)}"
-
-
-def _curve(curve: Curve, room: _Room) -> CurveView:
-    size = room.take(min(len(curve.x), len(curve.y), len(curve.sizes)), 6)
-    shown = zip(curve.x[:size], curve.y[:size], curve.sizes[:size], strict=True)
-    return CurveView(
-        title=curve.title,
-        x_label=curve.x_label,
-        y_label=curve.y_label,
-        diagonal=curve.diagonal,
-        chart=charts.curve_chart(curve, size),
-        rows=tuple((figures.figure(x), figures.figure(y), figures.count(n)) for x, y, n in shown),
-        more=len(curve.x) - size,
-    )
-
-
-def _examples(evidence: Examples, room: _Room) -> ExamplesView:
-    # Two texts weigh about as much as a dozen cells.
-    rows = evidence.rows[: room.take(len(evidence.rows), 12)]
-    views = []
-    for row in rows:
-        before, after = marked(row.before, row.after)
-        labels = plain(row.before_label, CELL), plain(row.after_label, CELL)
-        views.append(ExampleView(before, after, *labels, plain(row.note, CELL)))
-    return ExamplesView(evidence.title, tuple(views), len(evidence.rows) - len(rows))
 
 
 def _not_run(result: AuditResult, rows: tuple[Row, ...]) -> tuple[NotRunView, ...]:

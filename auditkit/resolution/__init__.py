@@ -5,7 +5,7 @@ No answer of the model is looked at. Rates that only the answers would tell are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from auditkit.check import Confidence
 from auditkit.data import AuditData
@@ -16,14 +16,38 @@ from auditkit.resolution.overall import calibration_resolutions, metric_resoluti
 from auditkit.resolution.ranking import ASSUMED_AUC, auc_resolutions
 from auditkit.resolution.resolved import ASSUMED_RATE, POWER, Resolution, Unresolved
 from auditkit.resolution.rows import AttributeRows, GroupRows, attribute_rows
+from auditkit.resolution.scores import (
+    distribution_resolutions,
+    probe_resolutions,
+    ranking_gap_resolutions,
+)
 
 _COMPARING = {
     "fairness.demographic-parity": Comparing("gap", ("selection rate",)),
     "fairness.equalized-odds": Comparing("gap", ("true positive rate", "false positive rate")),
     "fairness.impact-ratio": Comparing("ratio", ("selection rate",)),
+    "fairness.error-rate-balance": Comparing("gap", ("false positive rate", "false negative rate")),
+    "fairness.label-bias": Comparing("gap", ("share labelled",)),
     "fairness.predictive-parity": Comparing("gap", ("precision",)),
     "quality.group-quality": Comparing("gap", ("accuracy",)),
 }
+_OWN: Mapping[str, Callable[[PlannedCheck, AuditData, Confidence], Iterator[Resolution]]] = {
+    "fairness.proxy": probe_resolutions,
+    "fairness.ranking-gap": ranking_gap_resolutions,
+    "fairness.score-distribution": distribution_resolutions,
+    "fairness.subgroup-auc": auc_resolutions,
+    "quality.calibration": calibration_resolutions,
+    "quality.metric": metric_resolutions,
+}
+_WITHOUT = {
+    "fairness.calibration-gap": "how far calibration errors spread depends on the scores",
+    "fairness.counterfactual-terms": "its pairs are the texts that name a group",
+    "fairness.individual-consistency": "how alike neighbours are answered is not known",
+    "fairness.representation": "it depends on the shares that the groups are compared with",
+    "fairness.template-bias": "its texts are templates, whatever the data",
+    "fairness.worst-slice": "which slices are found depends on the answers",
+}
+"""Why nothing is estimated, where that is another reason than that no formula is known."""
 _RATES = frozenset({"accuracy", "balanced-accuracy"})
 
 
@@ -61,23 +85,15 @@ def _beyond(entry: PlannedCheck) -> str:
             return f"the interval of {metric} depends on which rows are wrong"
         case "quality.group-quality" if metric != "accuracy":
             return f"the gap of {metric} depends on which rows are wrong"
-        case "quality.metric" | "quality.calibration" | "fairness.subgroup-auc":
+        case known if known in _COMPARING or known in _OWN:
             return ""
-        case known if known in _COMPARING:
-            return ""
-    return "no formula is known for this check"
+    return _WITHOUT.get(entry.check.id, "no formula is known for this check")
 
 
 def _of_check(entry: PlannedCheck, data: AuditData, confidence: Confidence) -> Iterator[Resolution]:
-    match entry.check.id:
-        case "quality.metric":
-            yield from metric_resolutions(entry, data, confidence)
-        case "quality.calibration":
-            yield from calibration_resolutions(entry, data, confidence)
-        case "fairness.subgroup-auc":
-            yield from auc_resolutions(entry, data, confidence)
-        case check_id:
-            yield from gap_resolutions(entry, _COMPARING[check_id], data, confidence)
+    if own := _OWN.get(entry.check.id):
+        return own(entry, data, confidence)
+    return gap_resolutions(entry, _COMPARING[entry.check.id], data, confidence)
 
 
 __all__ = [

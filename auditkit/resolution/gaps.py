@@ -77,7 +77,8 @@ def gap_resolutions(
     params = entry.params
     assert isinstance(params, GroupParams)
     attributes = chosen_attributes(data, params)
-    tables = [list(_counted(comparing, data, attribute)) for attribute in attributes]
+    thresholds = len(getattr(params, "thresholds", "1"))
+    tables = [list(_counted(comparing, data, attribute, thresholds)) for attribute in attributes]
     comparisons = sum(
         ordered_pairs(len(a.levels)) * len(t) for a, t in zip(attributes, tables, strict=True)
     )
@@ -207,7 +208,9 @@ def _needed(
     return needed_n_ratio(rate, limit, alpha, power) if 0 < rate <= 1 and limit < 1 else None
 
 
-def _counted(comparing: Comparing, data: AuditData, attribute: Attribute) -> Iterator[_Counted]:
+def _counted(
+    comparing: Comparing, data: AuditData, attribute: Attribute, thresholds: int
+) -> Iterator[_Counted]:
     for rate in comparing.rates:
         if rate == "accuracy":
             yield _Counted(rate, ASSUMED_RATE, counted_rows(attribute, data))
@@ -215,16 +218,21 @@ def _counted(comparing: Comparing, data: AuditData, attribute: Attribute) -> Ite
         for index in data.viewed_classes():
             name = f"{rate} of class {data.class_names[index]}"
             truth = None if data.labels is None else data.labels == index
-            yield _Counted(name, *_of_class(rate, truth, attribute, data))
+            # At each of several thresholds the rate is another, about the same rows: taken as if
+            # they were independent, they pass less often than they will.
+            for _ in range(thresholds):
+                yield _Counted(name, *_of_class(rate, truth, attribute, data))
 
 
 def _of_class(
     rate: str, truth: NDArray[np.bool_] | None, attribute: Attribute, data: AuditData
 ) -> tuple[float, NDArray[np.int64]]:
-    if rate == "selection rate" or truth is None:
+    if rate in {"selection rate", "share labelled"} or truth is None:
         share = 0.5 if truth is None else float(truth.mean())
         return share, counted_rows(attribute, data)
     if rate == "false positive rate":
         return 1 - ASSUMED_RATE, counted_rows(attribute, data, ~truth)
+    if rate == "false negative rate":
+        return 1 - ASSUMED_RATE, counted_rows(attribute, data, truth)
     # The precision counts rows answered so; as many as truly are of the class, it is assumed.
     return ASSUMED_RATE, counted_rows(attribute, data, truth)

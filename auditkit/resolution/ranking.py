@@ -64,7 +64,7 @@ class _Part:
         high = ASSUMED_AUC - 0.5
         if high < distance * self.error(high):
             return None
-        return _crossing(lambda drop: drop - distance * self.error(drop), 0.0, high)
+        return crossing(lambda drop: drop - distance * self.error(drop), 0.0, high)
 
     def pass_chance(self, limit: float, alpha: float) -> float:
         """Chance that the upper bound of the drop is at most `limit` when there is none.
@@ -82,7 +82,7 @@ class _Part:
         if beyond(lowest) > 0:
             return 0.0
         highest = ASSUMED_AUC - 0.5
-        most = highest if beyond(highest) <= 0 else _crossing(beyond, lowest, highest)
+        most = highest if beyond(highest) <= 0 else crossing(beyond, lowest, highest)
         return _NORMAL.cdf(most / spread)
 
     def grown(self, share: float) -> _Part:
@@ -91,7 +91,7 @@ class _Part:
         return _Part(self.group, self.kind, self.class_name, *(share * n for n in counts))
 
 
-def _crossing(rising: Callable[[float], float], low: float, high: float) -> float:
+def crossing(rising: Callable[[float], float], low: float, high: float) -> float:
     """Where a rising function that is below 0 at `low` and not at `high` reaches 0."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

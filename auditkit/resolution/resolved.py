@@ -27,7 +27,8 @@ class Resolution:
             is as assumed.
         detectable: What is found with a chance of `POWER` at the corrected level: the smallest gap
             between the two smallest groups, their largest ratio below 1, the smallest drop of a
-            group's AUC, of the metric, or the smallest calibration error; None when nothing is.
+            group's AUC, of the metric, the smallest calibration error or distance of scores, or the
+            lowest AUC of a probe; None when nothing is.
         limit: The check's limit; None when not gated.
         pass_chance: Chance that a model without any fault of this kind passes; None when not gated
             or not estimated.

@@ -30,8 +30,8 @@ def attribute_of(
     for name in names:
         if name not in data.groups:
             raise RemedyError(
-                f"{parameter}: no sensitive attribute is called {name!r} "
-                f"(there is: {there or 'none'}).",
+                f"the rows have no sensitive attribute {name!r} "
+                f"({parameter}; there is: {there or 'none'}).",
                 nearest(name, data.groups) or "Name its column in data.sensitive.",
             )
     if not names and len(data.groups) != 1:

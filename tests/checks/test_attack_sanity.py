@@ -24,9 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 CHECK = load_registry().get("robustness.attack-sanity")
 TELLING = (("splendid", "wonderful"), ("dreadful", "appalling"))
-FILLERS = (
-    "film", "story", "actor", "scene", "music", "ending", "plot", "camera", "dialogue", "costume",
-)  # fmt: skip
+FILLERS = ("film", "story", "actor", "scene", "music", "ending", "plot")
 
 
 def fragile(text: str) -> list[float]:
@@ -45,7 +43,7 @@ def reviews(rows: int, **more: Any) -> AuditData:
     labels = rng.integers(0, 2, rows)
     texts = []
     for row, label in enumerate(labels.tolist()):
-        words = [*rng.choice(FILLERS, 9, replace=False), *TELLING[1 - label], f"n{row}"]
+        words = [*rng.choice(FILLERS, 6, replace=False), *TELLING[1 - label], f"n{row}"]
         texts.append(" ".join([*rng.permutation(words), f"!{label}"]))
     return AuditData(tuple(texts), labels, ("bad", "good"), 1, **more)
 
@@ -80,8 +78,14 @@ def broken_recipe(monkeypatch: pytest.MonkeyPatch, perform_search: Any) -> None:
     )
 
 
-def test_a_search_that_works_is_trusted():
-    findings = found(fragile, reviews(100))
+@pytest.fixture(scope="module")
+def trusted() -> dict[tuple[str, str], Finding]:
+    """Findings of a search that works, on rows that do not belong together."""
+    return found(fragile, reviews(100))
+
+
+def test_a_search_that_works_is_trusted(trusted):
+    findings = trusted
     assert {f.outcome for f in findings.values()} == {Outcome.PASS}
     lead = findings["lead_over_chance", ""].measurement
     search, chance = (row for row in lead.evidence[0].rows if row.label in ("all", "chance"))
@@ -114,7 +118,9 @@ def test_a_search_that_forgets_its_successes_is_not_trusted(monkeypatch):
             text = initial_result.attacked_text.delete_word_at_index(place)
             texts += [text, text, text, text]
         whole = initial_result.attacked_text
-        done = whole.replace_words_at_indices([*range(whole.num_words - 1)], ["x"] * 12)
+        done = whole.replace_words_at_indices(
+            [*range(whole.num_words - 1)], ["x"] * (whole.num_words - 1)
+        )
         results, over = self.get_goal_results([done, *texts])
         return results[0] if over else initial_result
 
@@ -158,16 +164,16 @@ def test_a_model_that_is_always_wrong_is_not_attacked():
     assert outcomes(findings, "lead_over_chance") == {Outcome.INCONCLUSIVE}
 
 
-def test_rows_that_belong_together_widen_the_lead():
-    def width(data: AuditData) -> float:
-        interval = found(fragile, data)["lead_over_chance", ""].measurement.bounds.claim
+def test_rows_that_belong_together_widen_the_lead(trusted):
+    def width(findings: dict[tuple[str, str], Finding]) -> float:
+        interval = findings["lead_over_chance", ""].measurement.bounds.claim
         return interval.upper - interval.lower
 
     data = reviews(100)
     grouped = AuditData(
         data.inputs, data.labels, data.class_names, 1, clusters=np.arange(100) // 10
     )
-    assert width(grouped) != width(data)
+    assert width(found(fragile, grouped)) != width(trusted)
 
 
 @pytest.mark.parametrize("words", [1, 2, None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,9 +10,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+import auditkit
 from auditkit.check import Confidence, Context, Limit, check
+from auditkit.config import parse_config
 from auditkit.data import AuditData
 from auditkit.finding import Measurement, Severity
+from auditkit.forecast import forecast
 from auditkit.forecast import pilot as module
 from auditkit.forecast.check_cost import Trial
 from auditkit.forecast.model_cost import ModelTimer
@@ -141,3 +145,35 @@ def test_the_questions_of_an_attack_are_told_to_half_as_many_again(id):
     actual = predictor.statistics.distinct - len(data)
     assert actual > 500
     assert 1 / 1.5 < cost.asked.distinct / actual < 1.5
+
+
+@attacking
+def test_a_pilot_writes_nothing_and_leaves_no_state(tmp_path, tiny_model):
+    """Neither into the cache nor the run directory, nor in the random numbers of whoever asks."""
+    data = sentences(60)
+    rows = [f"{text},{('negative', 'positive')[label]}"
+            for text, label in zip(data.inputs, data.labels, strict=True)]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]))
+    config = parse_config({
+        "model": {"path": str(tiny_model)}, "cache": {"directory": str(tmp_path / "cache")},
+        "data": {"path": str(tmp_path / "t.csv"), "text": "text", "label": "label",
+                 "allow_below_chance": True},
+        "report": {"directory": str(tmp_path / "run")},
+        "only": ["quality.metric", "robustness.adversarial-attack"],
+    })  # fmt: skip
+    quick = config.model_copy(update={"only": ["quality.metric"]})
+    auditkit.run(quick, out=tmp_path / "run")
+
+    def left():
+        return {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+    before = left()
+    drawn = random.getstate(), np.random.get_state()[1].tolist()
+    first, second = (
+        next(c for c in forecast(config)[0].checks if c.id == "robustness.adversarial-attack")
+        for _ in range(2)
+    )
+    assert first.asked.asked > 0
+    assert first.asked.distinct == second.asked.distinct
+    assert left() == before
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == drawn

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +76,37 @@ def opened(folder: Path, model: Path, **changed: object) -> Workshop:
         "seed": 7,
     }
     return Workshop(**(settings | changed))
+
+
+PLAIN = """
+import json, sys, torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+for line in sys.stdin:
+    folder, texts = json.loads(line)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        probabilities = torch.softmax(model(**batch).logits.double(), -1)
+    assert not any(name.startswith("auditkit") for name in sys.modules)
+    print(json.dumps(probabilities.tolist()), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def plain() -> Iterator[Callable[[Path, Sequence[str]], np.ndarray]]:
+    """What transformers answers about texts in a process that never saw auditkit."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PLAIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def probabilities(folder: Path, texts: Sequence[str]) -> np.ndarray:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(json.dumps([str(folder), list(texts)]), file=process.stdin, flush=True)
+            return np.array(json.loads(process.stdout.readline()))
+
+        yield probabilities
 
 
 QUICK = {"learning_rate": 3e-3, "batch": 16}

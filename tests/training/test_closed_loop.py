@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -78,17 +80,40 @@ def fine(context, params):
 '''
 
 
+def lay_out(folder: Path, model: Path) -> None:
+    """Puts a model, data with four splits' worth of rows, and remedies of its own in a folder."""
+    shutil.copytree(model, folder / "model")
+    rows = some_rows("train", 64, 1) + some_rows("validation", 24, 2) + some_rows("test", 240, 3)
+    write(folder / "d.csv", rows)
+    (folder / "own").mkdir()
+    write_copy(folder)
+    (folder / "auditkit.toml").write_text(CONFIG)
+
+
 @pytest.fixture
 def bench(tmp_path, learnt, monkeypatch) -> Path:
-    """A folder with a model, data with four splits' worth of rows, and remedies of its own."""
-    shutil.copytree(learnt, tmp_path / "model")
-    rows = some_rows("train", 64, 1) + some_rows("validation", 24, 2) + some_rows("test", 240, 3)
-    write(tmp_path / "d.csv", rows)
-    (tmp_path / "own").mkdir()
-    write_copy(tmp_path)
-    (tmp_path / "auditkit.toml").write_text(CONFIG)
+    """A folder to mitigate in."""
+    lay_out(tmp_path, learnt)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+class Mitigated(NamedTuple):
+    """A folder in which a model was trained further, and what the command came to."""
+
+    folder: Path
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def mitigated(learnt, tmp_path_factory) -> Mitigated:
+    folder, out, err = tmp_path_factory.mktemp("mitigated"), io.StringIO(), io.StringIO()
+    lay_out(folder, learnt)
+    with contextlib.chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        code = mitigate(remedy="robustness.embedding-pgd")
+    return Mitigated(folder, code, out.getvalue(), err.getvalue())
 
 
 def write_copy(folder: Path, body: str = "pass") -> None:
@@ -104,16 +129,15 @@ def record(folder: Path) -> Mitigation:
     return Mitigation.from_json((folder / "mitigation" / "mitigation.json").read_bytes())
 
 
-def test_a_model_is_repaired_judged_and_compared(bench, capsys):
-    code = mitigate(remedy="robustness.embedding-pgd")
-    out, err = capsys.readouterr()
-    place = bench / "mitigation"
+def test_a_model_is_repaired_judged_and_compared(mitigated):
+    folder, code, out, err = mitigated
+    place = folder / "mitigation"
     made = place / "robustness.embedding-pgd"
     assert {path.name for path in place.iterdir()} == {
         "before", "robustness.embedding-pgd", "mitigation.json", "mitigation.html",
     }  # fmt: skip
     assert {path.name for path in made.iterdir()} == {"model", "audit", "training.json"}
-    found = record(bench)
+    found = record(folder)
     after = AuditResult.from_json((made / "audit" / "result.json").read_bytes())
     (repair,) = found.repairs
     assert code == after.decision.exit_code == repair.verdict.exit_code == found.exit_code
@@ -129,40 +153,24 @@ def test_a_model_is_repaired_judged_and_compared(bench, capsys):
     assert "accuracy: 1 → 1" in out
 
 
-def test_the_repaired_folder_gives_the_audited_answers_without_auditkit(bench):
-    mitigate(remedy="robustness.embedding-pgd")
-    folder = bench / "mitigation" / "robustness.embedding-pgd" / "model"
-    texts = [row[0] for row in some_rows("test", 240, 3)[:32]]
-    code = """
-import json, sys, torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1]).eval()
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-batch = tokenizer(json.loads(sys.argv[2]), padding=True, truncation=True, return_tensors="pt")
-with torch.no_grad():
-    scores = torch.softmax(model(**batch).logits.double(), -1)
-assert not any(name.startswith("auditkit") for name in sys.modules)
-print(json.dumps([model.config.id2label[int(i)] for i in scores.argmax(-1)]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), json.dumps(texts)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+def test_the_repaired_folder_gives_the_audited_answers_without_auditkit(mitigated, plain):
     from auditkit.config import ModelConfig
     from auditkit.models.transformers_text import load_transformers
 
+    folder = mitigated.folder / "mitigation" / "robustness.embedding-pgd" / "model"
+    texts = [row[0] for row in some_rows("test", 240, 3)[:32]]
     model = load_transformers(ModelConfig(path=str(folder), device="cpu"), online=False)
-    audited = [model.class_names[label] for label in model.predict(texts).labels]
-    assert json.loads(done.stdout) == audited
+    named = json.loads((folder / "config.json").read_text())["id2label"]
+    answered = [named[str(i)] for i in plain(folder, texts).argmax(axis=1)]
+    assert answered == [model.class_names[label] for label in model.predict(texts).labels]
 
 
-def test_the_same_command_again_trains_and_measures_nothing(bench, capsys):
-    mitigate(remedy="robustness.embedding-pgd")
-    first = (bench / "mitigation" / "mitigation.json").read_bytes()
-    capsys.readouterr()
+def test_the_same_command_again_trains_and_measures_nothing(mitigated, capsys, monkeypatch):
+    monkeypatch.chdir(mitigated.folder)
+    first = (mitigated.folder / "mitigation" / "mitigation.json").read_bytes()
     mitigate(remedy="robustness.embedding-pgd")
     assert "was made from the same before" in capsys.readouterr().err
-    assert (bench / "mitigation" / "mitigation.json").read_bytes() == first
+    assert (mitigated.folder / "mitigation" / "mitigation.json").read_bytes() == first
 
 
 def test_a_copy_of_the_model_is_never_called_better(bench):

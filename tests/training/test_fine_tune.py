@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,26 +74,11 @@ def test_training_learns_the_rule_and_leaves_the_model_it_began_with(workshop, u
 
 
 def test_the_folder_loads_in_a_process_without_auditkit_and_gives_the_audited_answers(
-    workshop, rows, params
+    workshop, rows, params, plain
 ):
     folder = workshop().fine_tune(rows, params)
     texts, _ = sentences(20, 5)
-    code = """
-import json, sys, torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-folder, texts = sys.argv[1], json.loads(sys.argv[2])
-model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-tokenizer = AutoTokenizer.from_pretrained(folder)
-with torch.no_grad():
-    logits = model(**tokenizer(texts, padding=True, truncation=True, return_tensors="pt")).logits
-assert not any(name.startswith("auditkit") for name in sys.modules)
-print(json.dumps(torch.softmax(logits.double(), -1).tolist()))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), json.dumps(texts)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    assert np.allclose(json.loads(done.stdout), ask(folder, texts).probabilities, atol=1e-5)
+    assert np.allclose(plain(folder, texts), ask(folder, texts).probabilities, atol=1e-5)
 
 
 def test_the_folder_holds_no_pickle_and_nothing_of_the_training(workshop, rows, params):
