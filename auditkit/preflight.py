@@ -109,6 +109,9 @@ def prepare(config: AuditConfig, store: PredictionStore | None = None) -> Prepar
     _look_at(audited, data, config.data, notes)
     kept = store.of(answer_key(model)) if store is not None else None
     _look_at_texts(model, audited, kept, notes)
+    for name, shift in shifts.items():
+        foreign = shift.data.rows(np.flatnonzero(shift.origin < 0))
+        _look_at_texts(model, foreign, kept, notes, f" of {name!r}")
     assumptions = {**model.assumptions, **notes.assumptions}
     read, digests = data, {name: shift.digest for name, shift in shifts.items()}
     if isinstance(model, ThresholdedModel):
@@ -313,21 +316,21 @@ def _look_at_splits(audited: AuditData, data: AuditData, config: DataConfig, not
 
 
 def _look_at_texts(
-    model: Model, audited: AuditData, kept: KeptAnswers | None, notes: _Notes
+    model: Model, data: AuditData, kept: KeptAnswers | None, notes: _Notes, whose: str = ""
 ) -> None:
-    empty = sum(isinstance(text, str) and not text.strip() for text in audited.inputs)
+    empty = sum(isinstance(text, str) and not text.strip() for text in data.inputs)
     if empty:
-        notes.warnings.append(f"{empty} of {len(audited)} texts are empty.")
-    if isinstance(model, _Truncating):
-        topic = f"truncated {audited.digest}"
+        notes.warnings.append(f"{empty} of {len(data)} texts{whose} are empty.")
+    if isinstance(model, _Truncating) and len(data):
+        topic = f"truncated {data.digest}"
         cut = kept.recall(topic) if kept is not None else None
         if cut is None:
-            cut = model.truncated(audited.inputs)
+            cut = model.truncated(data.inputs)
             if kept is not None:
                 kept.record(topic, cut)
         if cut:
             notes.warnings.append(
-                f"{cut} of {len(audited)} texts are longer than {model.max_length} tokens; the "
+                f"{cut} of {len(data)} texts{whose} are longer than {model.max_length} tokens; the "
                 "model sees only their beginning."
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 import auditkit
-from auditkit.config import load_config, parse_config
+from auditkit.config import ModelConfig, load_config, parse_config
 from auditkit.data import in_distribution
 from auditkit.engine import capabilities_of, with_plan
 from auditkit.errors import AuditkitError, ConfigError, DataError
 from auditkit.forecast import forecast
+from auditkit.group_thresholds import FILE_NAME, GroupThresholds
 from auditkit.model import Capability
+from auditkit.models.transformers_text import load_transformers
 from auditkit.ood_sets import sampled
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import load_registry
@@ -412,6 +415,32 @@ def test_a_text_that_is_in_distribution_too_is_said(bench):
     path = bench.write("o.csv", [*rows_of(4), *rows_of(6, "other ")])
     warnings = bench.sets(o={"path": path}).prepared().warnings
     assert any(said.startswith("4 of 10 texts of 'o' also occur in") for said in warnings)
+
+
+def test_long_and_empty_texts_of_a_set_are_said(bench, tiny_model):
+    path = bench.write("o.csv", [f"{'good film ' * 30},good", "  ,bad", "a film,bad"], "text,label")
+    bench.config["model"] = {"path": str(tiny_model), "device": "cpu"}
+    bench.config["data"]["label_map"] = {"bad": "negative", "good": "positive"}
+    warnings = bench.sets(o={"path": path}).prepared().warnings
+    assert "1 of 3 texts of 'o' are empty." in warnings
+    assert any(said.startswith("1 of 3 texts of 'o' are longer than 48") for said in warnings)
+
+
+def test_a_set_without_the_attribute_that_thresholds_decide_by_is_refused(bench, tiny_model):
+    folder = bench.folder / "model"
+    shutil.copytree(tiny_model, folder)
+    digest = load_transformers(ModelConfig(path=str(folder), device="cpu"), online=False).digest
+    rule = GroupThresholds("sex", "positive", {"a": 0.4, "b": 0.6}, digest)
+    (folder / FILE_NAME).write_text(rule.to_json())
+    bench.config["model"] = {"path": str(folder), "device": "cpu"}
+    bench.config["data"] |= {
+        "label_map": {"bad": "negative", "good": "positive"}, "sensitive": ["sex"],
+        "allow_below_chance": True,
+    }  # fmt: skip
+    kitchen = bench.sets(kitchen=KITCHEN).prepared().shifts["kitchen"]
+    assert kitchen.data.inputs[1][1] == "b"
+    path = bench.write("o.csv", ["a film,bad"], "text,label")
+    assert "have no attribute 'sex'" in bench.sets(o={"path": path}).refusal()
 
 
 def test_rows_to_train_on_may_not_be_in_a_set(bench):

@@ -179,7 +179,7 @@ def _gain(
         here.plain.ece - here.warm.ece,
         len(here.side),
         Bounds(claim, corrected, PAIRED),
-        here.side.name,
+        here.side.slice,
         f"Temperature {temperature:.3g}: calibration error {here.plain.ece:.4g} as answered, "
         f"{here.warm.ece:.4g} scaled.",
         evidence=(_errors(found, seed), gains, _table(found, temperature)),

@@ -178,7 +178,7 @@ def _shortfall(
         found.value,
         len(side),
         Bounds(found.claim, found.corrected, _method(side), comparisons),
-        side.name,
+        side.slice,
         f"{int(covered.sum()):,} of {len(side):,} sets hold the true class; {level:.0%} were "
         "promised.",
         units=units if len(units) <= MOST_UNITS else {},

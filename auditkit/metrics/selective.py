@@ -138,7 +138,7 @@ def _area(context: Context, here: Side, sets: Sequence[Side]) -> Measurement:
     """The area in distribution, with those of the sets and all curves beside it."""
     shown = [side for side in (here, *sets) if len(side)]
     if not len(here):
-        return Measurement("aurc", None, 0, None, here.name, "no row is left to judge by")
+        return Measurement("aurc", None, 0, None, "", "no row is left to judge by")
     found = [_jackknifed(side, context.rng) for side in shown]
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
     claim, corrected = (_clipped(found[0].interval(alpha)) for alpha in levels)
@@ -158,7 +158,6 @@ def _area(context: Context, here: Side, sets: Sequence[Side]) -> Measurement:
         found[0].value,
         len(here),
         Bounds(claim, corrected, METHOD),
-        here.name,
         evidence=(areas, *(_curve(side) for side in shown)),
     )
 
@@ -204,7 +203,7 @@ def _coverage(
     context: Context, side: Side, threshold: float | None, comparisons: int
 ) -> Measurement:
     if threshold is None or not len(side):
-        return Measurement("coverage", None, len(side), None, side.name, _nothing(threshold))
+        return Measurement("coverage", None, len(side), None, side.slice, _nothing(threshold))
     accepted = _confidence(side) >= threshold
     units = {}
     if all(isinstance(text, str) for text in side.data.inputs):
@@ -215,7 +214,7 @@ def _coverage(
         float(accepted.mean()),
         len(side),
         _bounds(context, accepted, side.data.clusters, comparisons),
-        side.name,
+        side.slice,
         f"Answers from a confidence of {threshold:.4g} on.",
         units=units if len(units) <= MOST_UNITS else {},
     )
@@ -233,7 +232,7 @@ def _excess_risk(
         accepted = _confidence(side) >= threshold
     if threshold is None or not accepted.any():
         said = _nothing(threshold)
-        return Measurement("excess_risk", None, len(side), None, side.name, said)
+        return Measurement("excess_risk", None, len(side), None, side.slice, said)
     wrong = ~side.right[accepted]
     clusters = None if side.data.clusters is None else side.data.clusters[accepted]
     found = _bounds(context, wrong, clusters, comparisons)
@@ -247,7 +246,7 @@ def _excess_risk(
         float(wrong.mean()) - target,
         int(accepted.sum()),
         Bounds(claim, corrected, found.method, comparisons),
-        side.name,
+        side.slice,
         f"{int(wrong.sum())} of {int(accepted.sum())} answers given are wrong; at most "
         f"{target:.0%} were promised.",
     )

@@ -45,11 +45,13 @@ class Side:
         name: Name of the set, or `INSIDE`.
         data: n rows.
         answers: The answers.
+        slice: What a measurement calls it; empty in distribution.
     """
 
     name: str
     data: AuditData
     answers: Predictions
+    slice: str = ""
 
     def __len__(self) -> int:
         return len(self.data)
@@ -73,7 +75,7 @@ class Side:
 
     def rows(self, index: Rows) -> Side:
         """Some of the rows."""
-        return Side(self.name, self.data.rows(index), self.answers.take(index))
+        return replace(self, data=self.data.rows(index), answers=self.answers.take(index))
 
 
 def sides(context: Context) -> tuple[Side, list[Side]]:
@@ -94,7 +96,7 @@ def sides(context: Context) -> tuple[Side, list[Side]]:
         raise NotApplicable("no row of the sample is in distribution.")
     ask = context.predictor.predict
     return Side(INSIDE, inside, ask(inside.inputs)), [
-        Side(name, data, ask(data.inputs)) for name, data in sets.items()
+        Side(name, data, ask(data.inputs), name) for name, data in sets.items()
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditkit.config import ModelConfig
 from auditkit.data import AuditData
-from auditkit.errors import ConfigError, ModelError
+from auditkit.errors import ConfigError, DataError, ModelError
 from auditkit.group_thresholds import FILE_NAME, GroupThresholds, digest_with
 from auditkit.model import Capability, Predictions
 from auditkit.prediction_store import PredictionStore
@@ -116,7 +116,17 @@ class ThresholdedModel:
         )
 
     def with_groups(self, data: AuditData) -> AuditData:
-        """Rows whose inputs are texts, as rows this model can be asked about."""
+        """Rows whose inputs are texts, as rows this model can be asked about.
+
+        Raises:
+            DataError: They do not have the attribute that it decides by.
+        """
+        if self.thresholds.attribute not in data.groups:
+            raise DataError(
+                f"{self.name} decides by the group of a row, and {len(data)} rows, out of "
+                f"distribution or to train on, have no attribute {self.thresholds.attribute!r}.",
+                "Name its column in the set's sensitive, or leave the set out.",
+            )
         groups = data.groups[self.thresholds.attribute].values()
         return replace(data, inputs=tuple(zip(data.inputs, groups, strict=True)))
 

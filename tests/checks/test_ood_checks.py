@@ -151,7 +151,7 @@ def test_the_temperature_mends_what_it_was_planted_for():
     sure = replace(context.predictor, predictions=Predictions.from_probabilities(sharp))
     found = findings_in(CHECKS["ood.calibration-shift"], replace(context, predictor=sure))
     gain = found[0].measurement
-    assert (gain.name, gain.slice) == ("scaling_gain", "in distribution")
+    assert (gain.name, gain.slice) == ("scaling_gain", "")
     assert gain.note.startswith("Temperature 2.97")
     assert gain.bounds.corrected.lower > 0.02
     gains = next(one for one in gain.evidence if one.title.startswith("What the temperature"))
