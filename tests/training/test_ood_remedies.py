@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from auditkit.checks.ood.augmentation import _Mixing
 from auditkit.checks.ood.outlier_exposure import _Exposing
 from scipy.special import log_softmax, logsumexp
 
+import auditkit
 from auditkit.config import ModelConfig
 from auditkit.data import AuditData
 from auditkit.errors import DataError
@@ -86,6 +88,41 @@ def outliers(tmp_path: Path) -> str:
     file = tmp_path / "far.jsonl"
     file.write_text("\n".join(json.dumps({"text": text}) for text in far_texts(200, 5)))
     return str(file)
+
+
+def test_the_gain_of_a_repair_is_compared_pair_by_pair(plain, outliers, tmp_path):
+    shutil.copytree(plain, tmp_path / "model")
+    rows = [(data_of(160, 1, telling=2), "train"), (data_of(200, 11, telling=2), "test")]
+    with (tmp_path / "d.csv").open("w") as file:
+        file.write("text,label,split\n")
+        for data, split in rows:
+            for text, label in zip(data.inputs, data.labels, strict=True):
+                file.write(f"{text},{data.class_names[label]},{split}\n")
+    (tmp_path / "far.csv").write_text("text\n" + "\n".join(far_texts(200, 12)) + "\n")
+    config = {
+        "only": ["ood.detection"],
+        "model": {"path": str(tmp_path / "model"), "device": "cpu"},
+        "data": {
+            "path": str(tmp_path / "d.csv"), "text": "text", "label": "label", "split": "split",
+            "ood": {"far": {"path": str(tmp_path / "far.csv")}},
+        },
+        "checks": {"ood.detection": {"params": {"judged": "energy"}}},
+        "remedies": {
+            "ood.outlier-exposure": {
+                "params": {"auxiliary_file": outliers, "strength": 0.5, "epochs": 2, **QUICK}
+            }
+        },
+        "report": {"directory": str(tmp_path / "audit")},
+    }  # fmt: skip
+    record = auditkit.mitigate(config, ["ood.outlier-exposure"], out=tmp_path / "repairs")
+    changes = record.repairs[0].comparison.changes
+    area = next(
+        c for c in changes if (c.check, c.name, c.slice) == ("ood.detection", "auroc", "far")
+    )
+    assert area.word == "improved"
+    assert area.meant
+    assert area.before.value + area.difference == pytest.approx(area.after.value, abs=0.02)
+    assert 0 < area.interval.lower < area.difference < area.interval.upper
 
 
 @pytest.mark.parametrize(("loss", "detector"), [("energy", "energy"), ("uniform", "msp")])
