@@ -116,25 +116,22 @@ def test_the_gain_of_a_repair_is_compared_pair_by_pair(plain, outliers, tmp_path
     }  # fmt: skip
     record = auditkit.mitigate(config, ["ood.outlier-exposure"], out=tmp_path / "repairs")
     changes = record.repairs[0].comparison.changes
-    area = next(
-        c for c in changes if (c.check, c.name, c.slice) == ("ood.detection", "auroc", "far")
-    )
+    area = next(one for one in changes if (one.name, one.slice) == ("auroc", "far"))
     assert area.word == "improved"
     assert area.meant
     assert area.before.value + area.difference == pytest.approx(area.after.value, abs=0.02)
     assert 0 < area.interval.lower < area.difference < area.interval.upper
 
 
-@pytest.mark.parametrize(("loss", "detector"), [("energy", "energy"), ("uniform", "msp")])
-def test_exposure_makes_texts_out_of_distribution_tell(loss, detector, plain, outliers, tmp_path):
+def test_even_probabilities_make_texts_out_of_distribution_tell(plain, outliers, tmp_path):
     test, far = data_of(100, 11, telling=2), far_texts(100, 12)
     params = REMEDIES["ood.outlier-exposure"].params(
-        auxiliary_file=outliers, loss=loss, strength=0.5, epochs=2, rows_at_once=16, **QUICK
+        auxiliary_file=outliers, loss="uniform", strength=0.5, epochs=2, rows_at_once=16, **QUICK
     )
     repaired = REMEDIES["ood.outlier-exposure"].apply(
         context(tmp_path / "work", plain, data_of(160, 1, telling=2)), params
     )
-    before, after = (told(folder, detector, test, far) for folder in (plain, repaired))
+    before, after = (told(folder, "msp", test, far) for folder in (plain, repaired))
     assert after >= 0.98
     assert after > before + 0.02
     assert (loaded(repaired).predict(test.inputs).labels == test.labels).mean() >= 0.95
