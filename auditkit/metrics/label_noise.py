@@ -17,12 +17,11 @@ from auditkit.finding import (
     Estimate,
     Estimates,
     Evidence,
-    Interval,
     Measurement,
     Table,
 )
 from auditkit.metrics.group_pairs import Levels
-from auditkit.stats.intervals import effective_counts, rate
+from auditkit.metrics.shifted import share_interval
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -98,19 +97,13 @@ def label_noise_measurements(context: Context) -> Iterator[Measurement]:
             name,
             float(hit.mean()),
             len(data),
-            levels.bounds(partial(_rate, hit, data.clusters), "Clopper-Pearson"),
+            levels.bounds(partial(share_interval, hit, data.clusters), "Clopper-Pearson"),
             note=f"{int(hit.sum()):,} of {len(data):,} rows. Accuracy is {right.mean():.4f} as "
             f"labelled and {(right | mended).mean():.4f} if every flagged label is wrong.",
             evidence=_evidence(data, answers.probabilities, found, accuracies)
             if name == "flagged"
             else (),
         )
-
-
-def _rate(hit: NDArray[np.bool_], clusters: Labels | None, alpha: float) -> Interval:
-    if clusters is None:
-        return rate(int(hit.sum()), len(hit), alpha)
-    return rate(*effective_counts(hit.astype(float), clusters, alpha), alpha)
 
 
 def _evidence(
@@ -126,7 +119,7 @@ def _evidence(
             label,
             len(hit),
             float(hit.mean()) if len(hit) else None,
-            _rate(hit, clusters if len(hit) == len(data) else kept, WHISKER_ALPHA)
+            share_interval(hit, clusters if len(hit) == len(data) else kept, WHISKER_ALPHA)
             if len(hit)
             else None,
             int(hit.sum()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from auditkit.data import AuditData
 from auditkit.finding import Bounds, Example, Examples, Interval, Measurement
 from auditkit.metrics.group_pairs import Levels
 from auditkit.metrics.near_duplicates import Duplicates, Likeness, find_duplicates
+from auditkit.metrics.shifted import share_interval
 from auditkit.stats.bootstrap import Replicates, RowDesign, bootstrap_counts, bootstrap_tables
-from auditkit.stats.intervals import Floats, effective_counts, rate
+from auditkit.stats.intervals import Floats
 
 Rows = NDArray[np.int64]
 
@@ -80,15 +82,12 @@ class _Leaks:
         hit = similarity > 0
         exact = int((similarity >= 1).sum())
         levels = Levels.of(self.context.confidence, parts)
-        k, n = float(hit.sum()), float(len(hit))
-        if part.data.clusters is not None:
-            k, n = effective_counts(hit.astype(float), part.data.clusters, levels.corrected)
         return Measurement(
             "leaked",
             float(hit.mean()),
             len(hit),
-            Bounds(
-                rate(k, n, levels.claim), rate(k, n, levels.corrected), "Clopper-Pearson", parts
+            levels.bounds(
+                partial(share_interval, hit, part.data.clusters), "Clopper-Pearson", parts
             ),
             part.name,
             f"{exact:,} rows have the words of a training row, {int(hit.sum()) - exact:,} nearly; "
