@@ -64,11 +64,7 @@ def row_batches(missing: NDArray[np.bool_]) -> list[Batch]:
 def token_batches(
     tokens: Sequence[array[int]], missing: NDArray[np.bool_], budget: int
 ) -> list[Batch]:
-    """Batches of what is missing, by length; inputs with the same tokens are asked as one.
-
-    "Good" and "good" are one sequence where case is ignored. Asked in two batches they would be
-    answered alike but for rounding, and a search that compares them would take one for better.
-    """
+    """Batches of what is missing, by length; inputs with the same tokens are asked as one."""
     place_of: dict[bytes, int] = {}
     places = np.array(
         [place_of.setdefault(one.tobytes(), len(place_of)) for one in tokens], dtype=np.int64

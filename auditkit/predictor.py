@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
@@ -29,6 +28,7 @@ from auditkit.model import (
 )
 from auditkit.prediction_store import PredictionStore
 from auditkit.result import PredictorStatistics
+from auditkit.token_answers import TokenAnswers, Tokens
 
 Advance = Callable[[int, int], None]
 """Told (inputs answered, inputs to answer) after each batch of one request."""
@@ -49,7 +49,7 @@ class SharedPredictor:
 
     A request is answered from memory and from the store where possible. The rest is tokenised
     once, sorted by length, and asked in batches of at most `batch_tokens` padded tokens, so that
-    hardly anything but text is computed; inputs with the same tokens are asked as one. The batches
+    hardly anything but text is computed; inputs with the same tokens have one answer. The batches
     follow from the set of inputs not in memory, neither from their order nor from the number of
     workers. A batch of which the store has nothing is asked as it would be without a store: an
     audit that was cut off and is run again gets the same bits as one that was not.
@@ -75,6 +75,7 @@ class SharedPredictor:
         self._advance = advance
         self._kept = store.of(answer_key(model)) if store is not None else None
         self._rows: dict[Hashable, int] = {}
+        self._by_tokens = TokenAnswers()
         self._answers = _Answers(
             len(model.class_names), Capability.PROBABILITIES in model.capabilities
         )
@@ -114,9 +115,13 @@ class SharedPredictor:
             if key not in self._rows:
                 fresh.setdefault(key, item)
         if fresh:
-            answers = self._answer(fresh)
+            answers, tokens = self._answer(fresh)
             start = self._answers.append(answers)
             self._rows.update(zip(fresh, range(start, start + len(fresh)), strict=True))
+            if tokens is not None:
+                self._by_tokens.add(tokens, start)
+            elif isinstance(self._model, TokenModel):
+                self._by_tokens.add_unread([*fresh.values()], start)
         self._asked += len(items)
         rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
         return self._answers.take(rows)
@@ -176,19 +181,18 @@ class SharedPredictor:
         if kept is not None:
             found, known = kept.find(digests, width)
             vectors[found], missing[found] = known, False
-        by_tokens = model.embed_tokens if isinstance(model, TokenEmbeddingModel) else None
-        done = len(fresh) - int(missing.sum())
-        if done < len(fresh):
-            for positions, answer in self._ask(
-                list(fresh.values()), missing, model.embed, by_tokens
-            ):
-                vectors[positions] = _checked_vectors(model, answer)
-                if kept is not None:
-                    kept.keep([digests[position] for position in positions], answer)
-                self._batches += 1
-                done += len(positions)
-                self._advance(done, len(fresh))
-        self._cached += len(fresh) - int(missing.sum())
+        inputs, done = list(fresh.values()), len(fresh) - int(missing.sum())
+        self._cached += done
+        tokens, ask_tokens = None, None
+        if done < len(fresh) and isinstance(model, TokenEmbeddingModel):
+            tokens, ask_tokens = self._tokenized(model, inputs), model.embed_tokens
+        for positions, answer in self._ask(inputs, tokens, missing, (model.embed, ask_tokens)):
+            vectors[positions] = _checked_vectors(model, answer)
+            if kept is not None:
+                kept.keep([digests[position] for position in positions], answer)
+            self._batches += 1
+            done += len(positions)
+            self._advance(done, len(fresh))
         return vectors
 
     def recall(self, inputs: Iterable[Any]) -> Predictions:
@@ -207,50 +211,63 @@ class SharedPredictor:
             ) from None
         return self._answers.take(rows)
 
-    def _answer(self, fresh: dict[Hashable, Any]) -> Predictions:
-        """Answers for distinct inputs by key, from the store or the model."""
+    def _answer(self, fresh: dict[Hashable, Any]) -> tuple[Predictions, Tokens | None]:
+        """Answers for distinct inputs by key, and the tokens of all if they were looked at."""
+        inputs, missing = list(fresh.values()), np.ones(len(fresh), dtype=np.bool_)
         answers = _Answers(self._answers.classes, self._answers.scored, len(fresh))
-        missing = np.ones(len(fresh), dtype=np.bool_)
         digests = [] if self._kept is None else [content_digest(key) for key in fresh]
         if self._kept is not None:
             found, kept = self._kept.find(digests, answers.classes if answers.scored else 0)
             answers.put(np.array(found, dtype=np.int64), kept)
             missing[found] = False
-        done = len(fresh) - int(missing.sum())
-        if done < len(fresh):
-            by_tokens = self._model.predict_tokens if isinstance(self._model, TokenModel) else None
-            for positions, answer in self._ask(
-                list(fresh.values()), missing, self._model.predict, by_tokens
-            ):
-                answers.put(positions, answer)  # refuses what must not be kept
-                if self._kept is not None:
-                    self._kept.keep([digests[position] for position in positions], answer)
-                self._batches += 1
-                done += len(positions)
-                self._advance(done, len(fresh))
-        self._cached += len(fresh) - int(missing.sum())
-        return answers.take(np.arange(len(fresh)))
+            self._cached += len(found)
+
+        def take(positions: NDArray[np.int64], answer: Predictions) -> None:
+            answers.put(positions, answer)  # refuses what must not be kept
+            if self._kept is not None:
+                self._kept.keep([digests[position] for position in positions], answer)
+            missing[positions] = False
+
+        tokens, model, new = None, self._model, np.arange(len(fresh))
+        if missing.any() and isinstance(model, TokenModel):
+            tokens = self._tokenized(model, inputs)
+            rows = self._by_tokens.find(tokens, lambda unread: self._tokenized(model, unread))
+            if alike := np.flatnonzero(missing & (rows >= 0)).tolist():
+                take(np.array(alike), self._answers.take(rows[alike]))
+            new = np.flatnonzero(rows < 0)
+        for positions, answer in self._ask(
+            [inputs[one] for one in new],
+            None if tokens is None else [tokens[one] for one in new],
+            missing[new],
+            (model.predict, model.predict_tokens if isinstance(model, TokenModel) else None),
+        ):
+            take(new[positions], answer)
+            self._batches += 1
+            self._advance(len(fresh) - int(missing.sum()), len(fresh))
+        return answers.take(np.arange(len(fresh))), tokens
 
     def _ask(
         self,
         inputs: list[Any],
+        tokens: Tokens | None,
         missing: NDArray[np.bool_],
-        ask: Ask[A],
-        by_tokens: Ask[A] | None,
+        ways: tuple[Ask[A], Ask[A] | None],
     ) -> Iterator[tuple[NDArray[np.int64], A]]:
         """Ask what is missing; yield the positions in `inputs` and the answers of each batch.
 
         Args:
             inputs: All inputs.
+            tokens: Those of all inputs, where the model can be asked about tokens.
             missing: Which of them to ask about.
-            ask: Asks a model about a batch of inputs.
-            by_tokens: Asks it about tokenised ones, where that is possible.
+            ways: Asks a model about a batch of inputs, and of tokenised ones.
         """
-        if by_tokens is None or not isinstance(self._model, TokenModel):
+        if not missing.any():
+            return
+        ask, ask_tokens = ways
+        if tokens is None or ask_tokens is None:
             for batch, answer in self._asked_in_turn(row_batches(missing), inputs, ask):
                 yield batch.answered, answer
             return
-        tokens = self._tokenized(self._model, inputs)
         batches = token_batches(tokens, missing, self._budget)
         workers = 1
         together: AbstractContextManager[None] = nullcontext()
@@ -258,13 +275,13 @@ class SharedPredictor:
             workers, together = min(self._model.workers, len(batches)), self._model.asking()
         with together:
             way = self._asked_in_turn if workers == 1 else self._asked_at_once
-            for batch, answer in way(batches, tokens, by_tokens):
+            for batch, answer in way(batches, tokens, ask_tokens):
                 lengths = [len(tokens[position]) for position in batch.asked]
                 self._tokens += sum(lengths)
                 self._padding += max(lengths) * len(lengths) - sum(lengths)
                 yield batch.answered, answer[batch.rows]
 
-    def _tokenized(self, model: TokenModel, inputs: list[Any]) -> list[array[int]]:
+    def _tokenized(self, model: TokenModel, inputs: list[Any]) -> Tokens:
         began = time.perf_counter()
         tokens = tokenized(model, inputs)
         self.tokenize_seconds += time.perf_counter() - began

@@ -25,6 +25,7 @@ LAYERS = [
         "sources",
         "content",
         "batching",
+        "token_answers",
         "predictor",
         "prediction_store",
         "cores",

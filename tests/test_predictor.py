@@ -17,6 +17,7 @@ from auditkit.check import Predictor
 from auditkit.content import content_key
 from auditkit.errors import ModelError
 from auditkit.model import Capability, Predictions
+from auditkit.prediction_store import PredictionStore
 from auditkit.predictor import SharedPredictor
 
 WORDS = ["a", "the", "film", "is", "good", "bad", "dull", "warm", "not", "very", "story", "plot"]
@@ -33,6 +34,7 @@ class Counting:
         self.assumptions: dict[str, str] = {}
         self.capabilities = frozenset({Capability.PROBABILITIES} if scored else ())
         self.batches: list[list[Any]] = []
+        self.answer_key: str | None = None
 
     def predict(self, batch: Sequence[Any]) -> Predictions:
         self.batches.append(list(batch))
@@ -165,6 +167,50 @@ def test_texts_with_the_same_tokens_are_asked_as_one_and_answered_alike() -> Non
     assert scores.tolist() == [by_text[text.lower()] for text in asked]
     assert predictor.statistics.distinct == len(set(asked))
     assert predictor.statistics.tokens == sum(map(len, set(model.asked)))
+
+
+def test_a_text_with_the_tokens_of_an_earlier_one_gets_its_answer() -> None:
+    model = IgnoringCase()
+    predictor = SharedPredictor(model)
+    first = predictor.predict(["good", "bad"])
+    again = predictor.predict(["film", "GOOD", "Bad"])
+    assert sorted(model.asked) == ["bad", "film", "good"]
+    assert first.probabilities is not None
+    assert again.probabilities is not None
+    assert again.probabilities[1:].tolist() == first.probabilities.tolist()
+
+
+def test_a_text_with_the_tokens_of_one_that_was_kept_gets_its_answer(tmp_path: Path) -> None:
+    def asked(*requests: list[str]) -> tuple[list[Any], list[str]]:
+        model = IgnoringCase()
+        model.answer_key = "ab" * 32
+        with PredictionStore(tmp_path) as store:
+            predictor = SharedPredictor(model, store=store)
+            answers = [predictor.predict(texts).probabilities for texts in requests]
+        return [one.tolist() for one in answers if one is not None], model.asked
+
+    (first,), _ = asked(["good", "bad"])
+    (again, alike), model_asked = asked(["bad", "good"], ["GOOD", "film"])
+    assert again == first[::-1]
+    assert alike[0] == first[0]
+    assert model_asked == ["film"]
+    assert asked(["GOOD"]) == ([[first[0]]], [])
+
+
+def test_what_failed_lends_no_answer_to_texts_with_its_tokens() -> None:
+    class Failing(IgnoringCase):
+        def predict_tokens(self, batch: Sequence[list[int]]) -> Predictions:
+            if "boom" in ["".join(map(chr, tokens)) for tokens in batch]:
+                raise ModelError("boom")
+            return super().predict_tokens(batch)
+
+    model = Failing()
+    predictor = SharedPredictor(model, batch_tokens=4)
+    with pytest.raises(ModelError, match="boom"):
+        predictor.predict(["good", "boom", "bad"])
+    model.batches.clear()
+    predictor.predict(["GOOD", "BAD"])
+    assert sorted(model.asked) == ["bad", "good"]
 
 
 def test_of_texts_with_the_same_tokens_only_what_is_not_kept_gets_a_new_answer() -> None:

@@ -46,6 +46,12 @@ _WITHOUT = {
     "fairness.representation": "it depends on the shares that the groups are compared with",
     "fairness.template-bias": "its texts are templates, whatever the data",
     "fairness.worst-slice": "which slices are found depends on the answers",
+    "ood.accuracy-drop": "it depends on the rows of the sets out of distribution",
+    "ood.calibration-shift": "how far calibration errors spread depends on the scores",
+    "ood.conformal-coverage": "it depends on the rows of the sets out of distribution",
+    "ood.contrast-consistency": "it depends on which pairs of rows are tied",
+    "ood.invariance-to-length": "the bands are of the texts, not of the data's groups",
+    "ood.selective-prediction": "how many answers are given depends on the scores",
 }
 """Why nothing is estimated, where that is another reason than that no formula is known."""
 _RATES = frozenset({"accuracy", "balanced-accuracy"})

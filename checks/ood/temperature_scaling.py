@@ -25,13 +25,13 @@ def temperature_scaling(context: RemedyContext, _: NoParams) -> Path:
         The temperature with the smallest negative log-likelihood on the validation rows is sought,
         and the weights and the bias of the last layer are divided by it. The result is a plain
         model folder. The order of the classes, and with it every label, stays as it was; that is
-        checked on the training and validation rows. Nothing is trained.
+        checked on the validation rows. Nothing is trained.
 
     When to use it:
         When the model is right often enough and too sure, or not sure enough, of it.
 
     What it costs:
-        One pass over the training and validation rows.
+        Three passes over the validation rows.
 
     Limits of this remedy:
         One number cannot mend a model that is too sure of one class and not sure enough of another,
@@ -42,7 +42,7 @@ def temperature_scaling(context: RemedyContext, _: NoParams) -> Path:
     References:
         Guo et al. 2017, On calibration of modern neural networks; Platt 1999.
     """
-    validation, train = context.validation, context.train
+    validation = context.validation
     if len(validation) < FEWEST:
         raise RemedyError(
             f"there are {len(validation)} rows to choose by, and a temperature needs {FEWEST}.",
@@ -50,15 +50,14 @@ def temperature_scaling(context: RemedyContext, _: NoParams) -> Path:
         )
     assert validation.labels is not None
     head = context.head()
-    texts = [str(text) for text in (*validation.inputs, *train.inputs)]
+    texts = [str(text) for text in validation.inputs]
     logits = head.features(texts) @ head.weight.T + head.bias
-    own = logits[: len(validation)]
-    if (own.argmax(axis=1) == validation.labels).all():
+    if (logits.argmax(axis=1) == validation.labels).all():
         raise RemedyError(
             "the model makes no mistake on the validation rows, so that no temperature is best.",
             "Give more of them, in training.validation or by training.hold_out.",
         )
-    temperature = fit_temperature(own, validation.labels)
+    temperature = fit_temperature(logits, validation.labels)
     if temperature > HOTTEST / 1.01:
         raise RemedyError("the model's scores say nothing about the validation rows.")
     folder = head.replaced(head.weight / temperature, head.bias / temperature)
@@ -71,8 +70,8 @@ def temperature_scaling(context: RemedyContext, _: NoParams) -> Path:
         )
     context.note(
         f"Temperature {temperature:.4g}, fitted on {len(validation)} rows: negative log-likelihood "
-        f"{negative_log_likelihood(own, validation.labels):.4g} before, "
-        f"{negative_log_likelihood(own, validation.labels, temperature):.4g} after. No label of "
-        f"{len(texts)} rows has changed."
+        f"{negative_log_likelihood(logits, validation.labels):.4g} before, "
+        f"{negative_log_likelihood(logits, validation.labels, temperature):.4g} after. No label of "
+        "theirs has changed."
     )
     return folder

@@ -82,7 +82,7 @@ def test_the_calibration_error_falls_and_no_label_changes(context, too_sure):
     interval = ece_change(*tables, None, 0.025, np.random.default_rng(0))
     assert interval.upper < -0.05
     assert tables[1].ece < 0.1
-    assert "No label of 360 rows has changed" in notes[0]
+    assert "No label of theirs has changed" in notes[0]
 
 
 def test_plain_transformers_loads_the_folder_and_gives_the_logits_divided(context, too_sure):
