@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from auditkit.data import AuditData, Shift, in_distribution
 from auditkit.finding import Measurement, Severity
-from auditkit.model import Capability, Predictions
+from auditkit.model import Capability, Head, Predictions
 from auditkit.resources import Resource
 
 HEADINGS = (
@@ -93,6 +93,9 @@ class Predictor(Protocol):
 
         For checks that need `Capability.EMBEDDINGS`. Each distinct input is embedded once.
         """
+
+    def head(self) -> Head:
+        """The head that makes the logits of an embedding, for checks that need embeddings."""
 
 
 class Kept(Protocol):

@@ -106,6 +106,23 @@ class Predictions:
         return Predictions(self.labels[rows], scores)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """A classification head: a linear map from embeddings to logits.
+
+    Attributes:
+        weights: Shape (classes, width).
+        bias: Shape (classes,).
+    """
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def logits(self, embeddings: NDArray[Any]) -> NDArray[np.float64]:
+        """Logits (n, classes) of embeddings (n, width)."""
+        return np.asarray(embeddings, dtype=np.float64) @ self.weights.T + self.bias
+
+
 @runtime_checkable
 class Model(Protocol):
     """A classifier under audit.
@@ -165,6 +182,9 @@ class EmbeddingModel(Model, Protocol):
 
     def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """Embeddings of the inputs of one batch, in their order, shape (n, embedding_width)."""
+
+    def head(self) -> Head:
+        """The classification head, by which the logits are made of an embedding."""
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from auditkit.errors import ModelError
 from auditkit.model import (
     Capability,
     EmbeddingModel,
+    Head,
     Model,
     ParallelModel,
     Predictions,
@@ -150,6 +151,25 @@ class SharedPredictor:
         if not items:
             return np.zeros((0, model.embedding_width), dtype=np.float32)
         return np.stack([self._vectors[key] for key in keys])
+
+    def head(self) -> Head:
+        """The head that makes the logits of an embedding.
+
+        Raises:
+            ModelError: The model gives no embeddings, or a head that does not fit them.
+        """
+        model = self._model
+        if not isinstance(model, EmbeddingModel) or (
+            Capability.EMBEDDINGS not in model.capabilities
+        ):
+            raise ModelError(f"{model.name} shows no classification head.")
+        head, shape = model.head(), (len(model.class_names), model.embedding_width)
+        if head.weights.shape != shape or head.bias.shape != shape[:1]:
+            raise ModelError(
+                f"{model.name} shows a head of shape {head.weights.shape} and {head.bias.shape} "
+                f"instead of {shape} and {shape[:1]}."
+            )
+        return head
 
     def _embedded(self, model: EmbeddingModel, fresh: dict[Hashable, Any]) -> Vectors:
         """Embeddings of distinct inputs by key, from the store or the model."""
@@ -356,6 +376,14 @@ class AnsweredRows:
             "asked for embeddings, which the check does not say it needs.",
             "A check that uses them says so: needs={Capability.EMBEDDINGS}.",
         )
+
+    def head(self) -> Head:
+        """The head of the model.
+
+        Raises:
+            ModelError: It shows none.
+        """
+        return self._predictor.head()
 
 
 class _Answers:

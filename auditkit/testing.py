@@ -14,7 +14,7 @@ from auditkit.check import HEADINGS, Check, Confidence, Context, Predictor
 from auditkit.data import Attribute, AuditData, Shift
 from auditkit.finding import Finding, Outcome
 from auditkit.measuring import run_check
-from auditkit.model import Capability, Predictions
+from auditkit.model import Capability, Head, Predictions
 from auditkit.plan import PlannedCheck
 from auditkit.remedy import HEADINGS as REMEDY_HEADINGS
 from auditkit.remedy import Remedy
@@ -28,6 +28,8 @@ class FixedAnswers:
     predictions: Predictions
     embeddings: NDArray[Any] | None = None
     """Shape (n, width); None when no check asks for them."""
+    layer: Head | None = None
+    """What makes logits of the embeddings."""
 
     def predict(self, inputs: Iterable[Any]) -> Predictions:
         """The rows named by `inputs`, which are row numbers."""
@@ -38,6 +40,15 @@ class FixedAnswers:
         assert self.embeddings is not None, "this check asks for embeddings; give some"
         rows = np.array(list(inputs), dtype=np.int64)
         return np.asarray(self.embeddings[rows], dtype=np.float32)
+
+    def head(self) -> Head:
+        """The head; all zeros, which tells nothing, when none was given."""
+        assert self.embeddings is not None, "this check asks for embeddings; give some"
+        if self.layer is not None:
+            return self.layer
+        scores = self.predictions.probabilities
+        classes = 2 if scores is None else scores.shape[1]
+        return Head(np.zeros((classes, self.embeddings.shape[1])), np.zeros(classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,8 @@ class FakeModel:
     """Callable from an input to its embedding; without it the model gives none."""
     embedding_width: int = 0
     """Numbers that `embedding` returns."""
+    layer: Head | None = None
+    """What makes logits of the embeddings."""
 
     def __post_init__(self) -> None:
         if self.embedding is not None:
@@ -74,6 +87,11 @@ class FakeModel:
     def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """Embeddings by the function."""
         return np.array([self.embedding(one) for one in batch], dtype=np.float32)
+
+    def head(self) -> Head:
+        """The head that was given; the embedding's first numbers are the logits otherwise."""
+        classes = len(self.class_names)
+        return self.layer or Head(np.eye(classes, self.embedding_width), np.zeros(classes))
 
 
 def tiny_data(

@@ -24,7 +24,7 @@ from auditkit.finding import Finding, Outcome
 from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, line
 from auditkit.forecast.pilot import Noted, Pilot, is_embedding, not_applicable
 from auditkit.measuring import run_check
-from auditkit.model import Capability, Predictions
+from auditkit.model import Capability, Head, Predictions
 from auditkit.ood_sets import sampled
 from auditkit.plan import PlannedCheck
 from auditkit.preflight import Prepared
@@ -274,6 +274,7 @@ class MadeUp:
 
     def __init__(self, prepared: Prepared, rows: dict[Hashable, int], seed: int) -> None:
         data, classes = prepared.audited, max(len(prepared.audited.class_names), 2)
+        self._classes = classes
         self._seed = seed.to_bytes(1, "little")
         rng = np.random.default_rng(seed)
         labels: NDArray[np.int64] = rng.integers(0, classes, len(data))
@@ -298,6 +299,11 @@ class MadeUp:
         keys = map(content_key, inputs)
         rows = [self._rows[key] if key in self._rows else self._picked(key) for key in keys]
         return self._embeddings[np.array(rows, dtype=np.int64)]
+
+    def head(self) -> Head:
+        """A made-up head."""
+        rng, classes = np.random.default_rng(list(self._seed)), self._classes
+        return Head(rng.standard_normal((classes, self._width)), np.zeros(classes))
 
     @cached_property
     def _embeddings(self) -> NDArray[np.float32]:

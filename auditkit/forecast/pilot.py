@@ -20,7 +20,7 @@ from auditkit.errors import AuditkitError
 from auditkit.finding import Finding, Outcome
 from auditkit.forecast.model_cost import Clock, ModelTimer
 from auditkit.measuring import run_check
-from auditkit.model import Predictions
+from auditkit.model import Head, Predictions
 from auditkit.plan import PlannedCheck
 from auditkit.preflight import Prepared
 from auditkit.sampling import draw
@@ -68,6 +68,10 @@ class Noted:
         items = list(inputs)
         self._note({(_EMBEDDING, content_key(one)): one for one in items})
         return self._predictor.embed(items)
+
+    def head(self) -> Head:
+        """The predictor's head. Nothing is asked."""
+        return self._predictor.head()
 
     def _note(self, asked: Mapping[Hashable, Any]) -> None:
         new = {key: one for key, one in asked.items() if key not in self._seen}

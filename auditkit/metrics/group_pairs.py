@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -44,6 +44,12 @@ class Levels(NamedTuple):
     def of(cls, confidence: Confidence, comparisons: int) -> Levels:
         """The levels of so many comparisons."""
         return cls(confidence.claim_alpha, confidence.corrected_alpha(comparisons))
+
+    def bounds(
+        self, interval: Callable[[float], Interval], method: str, comparisons: int = 1
+    ) -> Bounds:
+        """What an interval is at both levels."""
+        return Bounds(interval(self.claim), interval(self.corrected), method, comparisons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import ModelError
+from auditkit.model import Head
 from auditkit.models.forward import Arrays
 
 _THREAD = threading.local()
@@ -44,6 +45,15 @@ class HeadInput:
         self.name, self._layer = found[-1]
         self.width = int(self._layer.in_features)
         self._layer.register_forward_pre_hook(self._catch)
+
+    @property
+    def layer(self) -> Head:
+        """Weights and bias of the layer; a layer without bias has zeros."""
+        weights: NDArray[np.float64] = self._layer.weight.detach().cpu().double().numpy()
+        bias: Any = self._layer.bias
+        if bias is None:
+            return Head(weights, np.zeros(len(weights)))
+        return Head(weights, bias.detach().cpu().double().numpy())
 
     def read(self, compute: Callable[[], Any], arrays: Arrays) -> NDArray[np.float32]:
         """What the layer is given while `compute` returns the logits, shape (rows, width).

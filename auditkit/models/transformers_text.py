@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from auditkit.config import ModelConfig
 from auditkit.cores import available_cores
 from auditkit.errors import ConfigError, ModelError
-from auditkit.model import TOKENIZED_INPUTS, Capability, Predictions
+from auditkit.model import TOKENIZED_INPUTS, Capability, Head, Predictions
 from auditkit.models.answer_key import device_class, key_of
 from auditkit.models.forward import Parts, TorchForward
 from auditkit.models.model_folder import ModelFolder
@@ -218,12 +218,24 @@ class TransformersText:
         Raises:
             ModelError: The model is in training mode, gives no embeddings, or gives NaN.
         """
-        parts = self._loaded
-        if not isinstance(parts.forward, TorchForward):
-            raise ModelError(f"{self.name} gives no embeddings with this backend.", USE_TORCH)
+        parts, forward = self._loaded, self._torch()
         alone = parts.pad is None and len(batch) > 1
         batches = [[tokens] for tokens in batch] if alone else [batch]
-        return np.concatenate([parts.forward.embedding(parts.arrays(one)) for one in batches])
+        return np.concatenate([forward.embedding(parts.arrays(one)) for one in batches])
+
+    def head(self) -> Head:
+        """The last linear layer, by which the logits are made of an embedding.
+
+        Raises:
+            ModelError: The model has no such layer, or this backend does not show it.
+        """
+        return self._torch().head.layer
+
+    def _torch(self) -> TorchForward:
+        forward = self._loaded.forward
+        if not isinstance(forward, TorchForward):
+            raise ModelError(f"{self.name} gives no embeddings with this backend.", USE_TORCH)
+        return forward
 
 
 def _embeddings(forward: TorchForward, parts: Parts, max_length: int) -> tuple[int, str]:

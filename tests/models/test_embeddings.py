@@ -11,7 +11,7 @@ import pytest
 
 from auditkit.config import ModelConfig
 from auditkit.errors import ModelError
-from auditkit.model import Capability, TokenEmbeddingModel
+from auditkit.model import Capability, Head, TokenEmbeddingModel
 from auditkit.models.transformers_text import TransformersText, load_transformers
 from auditkit.prediction_store import PredictionStore
 from auditkit.predictor import AnsweredRows, SharedPredictor
@@ -204,3 +204,37 @@ def test_onnx_runtime_gives_none_and_the_report_says_so(tiny_model):
     assert model.assumptions["embeddings"].startswith("None")
     with pytest.raises(ModelError, match="no embeddings"):
         SharedPredictor(model).embed(["a"])
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_head_makes_the_models_own_logits_of_the_embeddings(name, folder_of):
+    place = folder_of(name)
+    model = load(place)
+    asked, predictor = texts(30), SharedPredictor(model)
+    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(place).eval()
+    with torch.no_grad():
+        own = [loaded(torch.tensor([ids])).logits[0].numpy() for ids in model.tokenize(asked)]
+    head = predictor.head()
+    assert head.weights.shape == (3, 16)
+    np.testing.assert_allclose(head.logits(predictor.embed(asked)), own, atol=1e-5)
+
+
+def test_a_head_without_bias_has_zeros(tiny_model):
+    from auditkit.models.head_input import HeadInput
+
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(tiny_model).eval()
+    model.classifier.bias = None
+    assert HeadInput(model).layer.bias.tolist() == [0.0, 0.0]
+
+
+def test_a_head_that_does_not_fit_the_embeddings_is_refused():
+    odd = FakeModel(
+        lambda _: [0.5, 0.5],
+        embedding=lambda _: [1.0, 2.0, 3.0],
+        embedding_width=3,
+        layer=Head(np.zeros((2, 4)), np.zeros(2)),
+    )
+    with pytest.raises(ModelError, match="head of shape"):
+        SharedPredictor(odd).head()
+    with pytest.raises(ModelError, match="no classification head"):
+        SharedPredictor(FakeModel(lambda _: [0.5, 0.5])).head()
