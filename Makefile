@@ -24,6 +24,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/gate_error.py
 	$(BIN)/python benchmarks/group_intervals.py
 	$(BIN)/python benchmarks/crash.py
+	$(BIN)/python benchmarks/leakage.py
 	$(BIN)/python benchmarks/rerun.py
 	$(BIN)/python benchmarks/memory.py
 

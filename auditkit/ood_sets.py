@@ -97,9 +97,13 @@ def sampled(shifts: Mapping[str, Shift], rows: Rows, size: int, seed: int) -> di
         there = np.flatnonzero(np.isin(shift.origin, rows))
         chosen = np.sort(np.concatenate([kept, there]))
         origin = shift.origin[chosen]
+        said = shift.said
+        if len(chosen) < len(shift.data):
+            said += f" Of these, {len(chosen):,} are in the sample."
         found[name] = replace(
             shift,
             data=shift.data.rows(chosen),
+            said=said,
             origin=np.where(origin < 0, -1, np.searchsorted(rows, origin)).astype(np.int64),
             taken=np.searchsorted(rows, np.intersect1d(shift.taken, rows)).astype(np.int64),
         )

@@ -159,8 +159,7 @@ def _look_at_sets(audited: AuditData, shifts: Mapping[str, Shift], notes: _Notes
     left = in_distribution(len(audited), shifts)
     texts = {audited.inputs[row] for row in left}
     for name, shift in shifts.items():
-        sampled_to = "" if len(shift.data) else " None is in the sample."
-        notes.assumptions[f"out of distribution, {name}"] = f"{shift.said}{sampled_to}"
+        notes.assumptions[f"out of distribution, {name}"] = shift.said
         shared = sum(text in texts for text in shift.data.inputs)
         if shared:
             notes.warnings.append(

@@ -7,9 +7,9 @@
 
 The data has a split column with train, validation and test. The model is audited on the test rows,
 repaired by each remedy on the training rows, and every repaired model is audited on the same test
-rows. Printed per remedy: accuracy, the gap it is meant to close, answers that stay under noise and
-calibration, each before and after with the paired interval of the difference and its word; seconds
-to make it. The lines of a difference hold together at the audit's confidence.
+rows. Printed per remedy: accuracy, the gap it is meant to close, and whatever else is compared on
+the same rows, each before and after with the interval of the difference and its word; seconds to
+make it. The lines of a difference hold together at the audit's confidence.
 
 Then every repaired folder is loaded by plain transformers in a process that never imports auditkit.
 Its labels must be those that were audited; of a folder with thresholds by group, those that the
@@ -143,13 +143,11 @@ def show(record: Mitigation) -> None:
 
 
 def wanted(record: Mitigation, repair: Repair) -> Sequence[Change]:
-    """Accuracy, the target, the other gaps, calibration and noise."""
+    """Accuracy, the target, and whatever else is compared on the same rows."""
     return [
         change
         for change in repair.comparison.changes
-        if not change.check
-        or (record.target and record.target.is_of(change))
-        or change.name in {"gap", "invariance", "accuracy_drop", "calibration_error"}
+        if change.interval is not None or (record.target and record.target.is_of(change))
     ]
 
 

@@ -325,6 +325,7 @@ def test_a_sample_keeps_the_sets_to_its_rows(bench):
     prepared = bench.prepared()
     kitchen = prepared.shifts["kitchen"]
     assert len(prepared.shifts["other"].data) == 60
+    assert prepared.shifts["other"].said.endswith("Of these, 60 are in the sample.")
     assert 0 < len(kitchen.data) < 40
     assert kitchen.data.inputs == tuple(prepared.audited.inputs[i] for i in kitchen.origin)
     assert kitchen.taken.tolist() == kitchen.origin.tolist()
@@ -332,6 +333,7 @@ def test_a_sample_keeps_the_sets_to_its_rows(bench):
     assert {n: s.digest for n, s in everything.items()} == {
         n: s.digest for n, s in whole.shifts.items()
     }
+    assert everything["other"].said == whole.shifts["other"].said
 
 
 # --- what is refused ------------------------------------------------------------------------------
