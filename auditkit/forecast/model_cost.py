@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from auditkit.model import (
 )
 from auditkit.predictor import Advance, SharedPredictor
 from auditkit.preflight import Prepared, known_repeatability, probed_rows
+from auditkit.token_answers import TokenAnswers
 
 Clock = Callable[[], float]
 Seconds = NDArray[np.float64]
@@ -112,6 +113,7 @@ class ModelTimer:
         self._budget = batch_tokens
         self._clock = clock
         self._pace: _Pace | None = None
+        self._answered = TokenAnswers()
         self.load = 0.0
         """Seconds the model took to get ready for its first question, if it was asked any."""
 
@@ -153,9 +155,11 @@ class ModelTimer:
         cached = len(items) - int(missing.sum())
         known = ModelCost(distinct=len(items), cached=cached, lookup=lookup)
         if not missing.any():
+            if not embedding and isinstance(self._model, TokenModel):
+                self._answered.add_unread(items, 0)
             return known, np.zeros(len(items))
         if isinstance(self._model, TokenModel):
-            return self._by_tokens(self._model, items, missing, known)
+            return self._by_tokens(items, missing, known, embedding)
         return self._by_rows(items, missing, known)
 
     def probe(self, prepared: Prepared) -> float:
@@ -212,25 +216,37 @@ class ModelTimer:
             self.load += self._clock() - began
 
     def _by_tokens(
-        self, model: TokenModel, items: list[Any], missing: NDArray[np.bool_], known: ModelCost
+        self, items: list[Any], missing: NDArray[np.bool_], known: ModelCost, embedding: bool
     ) -> tuple[ModelCost, Seconds]:
+        model = self._model
+        assert isinstance(model, TokenModel)
         self._get_ready(model, items)
         began = self._clock()
         tokens = tokenized(model, items)
         tokenize = self._clock() - began
-        batches = token_batches(tokens, missing, self._budget)
-        pace = self._token_pace(model, tokens, batches)
-        lengths = np.array([len(one) for one in tokens])
+        new = np.arange(len(items))
+        if not embedding:
+            rows = self._answered.find(tokens, lambda unread: tokenized(model, unread))
+            self._answered.add(tokens, 0)
+            new = np.flatnonzero(rows < 0)
+        asked = [tokens[one] for one in new]
+        batches = token_batches(asked, missing[new], self._budget)
+        share = np.full(len(items), tokenize / len(items))
+        if not batches:
+            return replace(known, tokenize=tokenize), share
+        pace = self._token_pace(model, asked, batches)
+        lengths = np.array([len(one) for one in asked])
         longest = np.array([lengths[batch.asked].max() for batch in batches])
         each = pace.seconds(longest, np.array([len(batch.asked) for batch in batches]))
-        share = np.full(len(items), tokenize / len(items))
         for batch, seconds in zip(batches, each, strict=True):
-            share[batch.answered] += seconds / len(batch.answered)
-        asked = sum(int(lengths[batch.asked].sum()) for batch in batches)
-        cost = ModelCost(
-            known.distinct, known.cached, asked, len(batches), float(each.sum()), tokenize,
-            known.lookup,
-        )  # fmt: skip
+            share[new[batch.answered]] += seconds / len(batch.answered)
+        cost = replace(
+            known,
+            tokens=sum(int(lengths[batch.asked].sum()) for batch in batches),
+            batches=len(batches),
+            seconds=float(each.sum()),
+            tokenize=tokenize,
+        )
         return cost, share
 
     def _by_rows(
