@@ -683,7 +683,7 @@ def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
 ) -> None:
     rng = random.Random(0)
     rows = [f"{' '.join(rng.choices(SENTENCES, k=20))} {i},{['negative', 'positive'][i % 2]}"
-            for i in range(50)]  # fmt: skip
+            for i in range(120)]  # fmt: skip
     (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]))
     (tmp_path / "auditkit.toml").write_text(
         f'{ATTACKS_OFF}[model]\npath = "model"\n[cache]\ndirectory = "kept"\n'
@@ -695,8 +695,8 @@ def test_a_second_audit_loads_nothing_asks_nothing_and_says_the_same(
     warm, loaded = audited(tmp_path / "auditkit.toml")
     assert loaded == []
     asked, distinct = cold.timing.asking.asked, cold.timing.asking.distinct
-    assert distinct > 50  # with the noisy texts
-    answered = PredictorStatistics(asked, distinct, cached=distinct, embedded=50)
+    assert distinct > 120  # with the noisy texts
+    answered = PredictorStatistics(asked, distinct, cached=distinct, embedded=120)
     assert warm.timing.asking == answered
     assert warm.timing.model_seconds == 0
     blank = {"timing": Timing()}

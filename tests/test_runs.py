@@ -482,7 +482,7 @@ def test_every_changed_byte_is_found(bench):
     files = sorted(file for file in bench.out.rglob("*") if file.is_file())
     choose = random.Random(0)
     places = [(file, choose.randrange(file.stat().st_size)) for file in files]
-    for _ in range(20):
+    for _ in range(60):
         file = choose.choice(files)
         places.append((file, choose.randrange(file.stat().st_size)))
     for file, place in places:

@@ -164,7 +164,7 @@ def test_a_model_that_is_always_wrong_is_not_attacked():
     assert outcomes(findings, "lead_over_chance") == {Outcome.INCONCLUSIVE}
 
 
-def test_rows_that_belong_together_widen_the_lead(trusted):
+def test_rows_that_belong_together_are_not_taken_for_independent(trusted):
     def width(findings: dict[tuple[str, str], Finding]) -> float:
         interval = findings["lead_over_chance", ""].measurement.bounds.claim
         return interval.upper - interval.lower
