@@ -12,7 +12,7 @@ AuditkitError
 │   ├── RunBusyError       another run holds the directory (auditkit.run_lock)  exit 2
 │   └── RunMismatchError   an unfinished run had other inputs (auditkit.run_store)  exit 2
 ├── Stopped            SIGINT or SIGTERM ended the run (auditkit.signals)   exit 130, 143
-├── CacheError         others can write the cache (auditkit.prediction_store) exit 2
+├── CacheError         others can write the cache (auditkit.sqlite_file)    exit 2
 ├── UnknownFormatError a report format does not exist (auditkit.render)     exit 2
 └── MissingExtraError  an optional package is not installed                 exit 2
 

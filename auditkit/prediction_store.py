@@ -11,12 +11,11 @@ import json
 import logging
 import os
 import sqlite3
-import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,24 +25,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.config import CacheConfig
-from auditkit.errors import AuditkitError
 from auditkit.model import Predictions
+from auditkit.sqlite_file import (
+    TROUBLE,
+    aside,
+    bytes_used,
+    files,
+    inode_of,
+    is_damage,
+    opened,
+    opened_to_read,
+    refuse_others,
+    shrink,
+    size_of,
+    writing,
+)
 
 FILE = "predictions-1.sqlite"
 """Name of the file; its number changes with its layout, so that no version misreads another's."""
-BUSY_SECONDS = 30.0
-"""How long a process waits for another one's write."""
 SIZE_CHECKED_EVERY = 256
 """Batches written between two looks at the size."""
 ROOM = 0.8
 """Share of the bound that is left in use when rows are dropped."""
 
 _ASKED_AT_ONCE = 500
-_DAMAGED = frozenset({1, 11, 18, 24, 26})
-"""SQLite's codes for a damaged file: ERROR, CORRUPT, TOOBIG, FORMAT, NOTADB."""
-_TROUBLE = (sqlite3.Error, UnicodeDecodeError)
-"""What a file can cause; its damaged names cannot always be decoded for the message."""
-_BUSY = 5
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY AUTOINCREMENT, "
     "key BLOB NOT NULL UNIQUE, used REAL NOT NULL)",
@@ -55,12 +60,6 @@ _TABLES = (
 
 _log = logging.getLogger("auditkit.cache")
 _T = TypeVar("_T")
-
-
-class CacheError(AuditkitError):
-    """The cache folder could be written by somebody else, who could plant answers in it."""
-
-    slug = "cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class PredictionStore:
         try:
             if not read_only:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _refuse_others(folder, self.path)
+            refuse_others(folder, self.path)
             if not read_only or self.path.exists():
                 self._connect()
         except (OSError, RuntimeError) as error:
@@ -165,20 +164,20 @@ class PredictionStore:
             return models, db.execute("SELECT count(*) FROM answers").fetchone()[0]
 
         models, rows = self.attempt(count, (0, 0))
-        return Contents(models, rows, sum(_size(file) for file in _files(self.path)))
+        return Contents(models, rows, sum(size_of(file) for file in files(self.path)))
 
     def clear(self) -> None:
         """Forget everything, and a damaged file that was moved aside."""
 
         def empty(db: sqlite3.Connection) -> None:
-            with _writing(db):
+            with writing(db):
                 for table in ("answers", "notes", "models"):
                     db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
-            _shrink(db)
+            shrink(db)
 
         self.attempt(empty, None)
         with suppress(OSError):
-            _aside(self.path).unlink(missing_ok=True)
+            aside(self.path).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Keep to the bound, and let go of the file."""
@@ -197,7 +196,7 @@ class PredictionStore:
                 return otherwise
             try:
                 return work(self._db)
-            except _TROUBLE as error:
+            except TROUBLE as error:
                 self._recover(error)
             return otherwise
 
@@ -209,35 +208,34 @@ class PredictionStore:
 
     def _connect(self) -> None:
         try:
-            self._db = _opened_to_read(self.path) if self.read_only else _opened(self.path)
-        except _TROUBLE as error:
+            self._db = opened_to_read(self.path) if self.read_only else opened(self.path, _TABLES)
+        except TROUBLE as error:
             self._recover(error)
 
     def _recover(self, error: Exception) -> None:
-        damage = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-        if (damage or isinstance(error, UnicodeDecodeError)) and not self.read_only:
+        if is_damage(error) and not self.read_only:
             self._start_anew(error)
         else:
             self._give_up(error)
 
     def _start_anew(self, error: Exception) -> None:
         """Move the damaged file aside, unless another process has done so already."""
-        inode = _inode(self.path)
+        inode = inode_of(self.path)
         if self._db is not None:
             with suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
         try:
-            if inode is not None and inode == _inode(self.path):
+            if inode is not None and inode == inode_of(self.path):
                 _log.warning(
                     "The cache %s is damaged (%s). It was moved to %s; the model is asked again.",
-                    self.path, error, _aside(self.path).name,
+                    self.path, error, aside(self.path).name,
                 )  # fmt: skip
                 for suffix in ("-wal", "-shm"):
                     self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-                self.path.replace(_aside(self.path))
-            self._db = _opened(self.path)
-        except (OSError, *_TROUBLE) as again:
+                self.path.replace(aside(self.path))
+            self._db = opened(self.path, _TABLES)
+        except (OSError, *TROUBLE) as again:
             self._give_up(again)
 
     def _give_up(self, error: Exception) -> None:
@@ -251,17 +249,17 @@ class PredictionStore:
 
     def _evict(self, db: sqlite3.Connection) -> None:
         """Drop the models used longest ago, then the oldest rows, down to a share of the bound."""
-        if _bytes_used(db) <= self._max_bytes:
+        if bytes_used(db) <= self._max_bytes:
             return
-        with _writing(db):
+        with writing(db):
             ids = [row[0] for row in db.execute("SELECT id FROM models ORDER BY used")]
             for model in ids[:-1]:
-                if _bytes_used(db) <= self._max_bytes * ROOM:
+                if bytes_used(db) <= self._max_bytes * ROOM:
                     break
                 for table, column in (("answers", "model"), ("notes", "model"), ("models", "id")):
                     # Names from the line above.
                     db.execute(f"DELETE FROM {table} WHERE {column} = ?", (model,))  # noqa: S608
-            while (used := _bytes_used(db)) > self._max_bytes * ROOM:
+            while (used := bytes_used(db)) > self._max_bytes * ROOM:
                 rows: int = db.execute("SELECT count(*) FROM answers").fetchone()[0]
                 if not rows:
                     break
@@ -271,7 +269,7 @@ class PredictionStore:
                     "(SELECT model, input FROM answers ORDER BY added LIMIT ?)",
                     (surplus,),
                 )
-        _shrink(db)
+        shrink(db)
 
 
 class KeptAnswers:
@@ -330,7 +328,7 @@ class KeptAnswers:
         payloads = [raw[start : start + size] for start in range(0, len(raw), size)]
 
         def write(db: sqlite3.Connection) -> None:
-            with _writing(db):
+            with writing(db):
                 model = self._claim(db, now)
                 db.executemany(
                     "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
@@ -370,7 +368,7 @@ class KeptAnswers:
         check = self._hash(b"note:" + topic.encode(), payload)
 
         def write(db: sqlite3.Connection) -> None:
-            with _writing(db):
+            with writing(db):
                 row = (self._claim(db, time.time()), topic, payload, check)
                 db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", row)
 
@@ -410,7 +408,7 @@ class KeptAnswers:
         if self._store.read_only:
             return kept
         if damaged or not self._touched:
-            with _writing(db):
+            with writing(db):
                 self._claim(db, time.time())
                 db.executemany(
                     "DELETE FROM answers WHERE model = ? AND input = ? AND hash IS ?", damaged
@@ -467,127 +465,3 @@ def _layout(classes: int) -> np.dtype[np.void]:
     if classes:
         return np.dtype([("label", "<i8"), ("scores", "<f8", (classes,))])
     return np.dtype([("label", "<i8")])
-
-
-@contextmanager
-def _writing(db: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that has the right to write from its start, so that none is lost midway."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        # Never opened and closed where it exists: that would drop this process's locks on it.
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    db.text_factory = bytes
-    try:
-        _until_free(db, "PRAGMA auto_vacuum = INCREMENTAL")
-        # Several new processes switch the mode at once, for which SQLite does not wait by itself.
-        _until_free(db, "PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA trusted_schema = OFF")
-        db.execute("PRAGMA cell_size_check = ON")
-        with _writing(db):
-            for table in _TABLES:
-                db.execute(table)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _opened_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing. SQLite's own mode=ro would leave two files behind."""
-    db = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS,
-        isolation_level=None, check_same_thread=False,
-    )  # fmt: skip
-    db.text_factory = bytes
-    try:
-        for setting in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
-            _until_free(db, f"PRAGMA {setting}")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _until_free(db: sqlite3.Connection, statement: str) -> None:
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            db.execute(statement).fetchall()
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != _BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def _bytes_used(db: sqlite3.Connection) -> int:
-    pages, free, size = (
-        int(db.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
-
-
-def _shrink(db: sqlite3.Connection) -> None:
-    """Give pages that are no longer used back to the disk."""
-    db.executescript("PRAGMA incremental_vacuum")  # execute would stop after one page
-    with suppress(sqlite3.OperationalError):  # another process reads; the next one to close does it
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _aside(path: Path) -> Path:
-    return path.with_suffix(".damaged")
-
-
-def _files(path: Path) -> list[Path]:
-    return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.lstat().st_ino
-    except OSError:
-        return None
-
-
-def _refuse_others(folder: Path, file: Path) -> None:
-    """Refuse a place where another user could put answers of their own."""
-    if sys.platform == "win32":
-        return  # the folder of a user is protected by an access list
-    for path in (folder, *(_files(file))):
-        try:
-            found = path.stat() if path == folder else path.lstat()
-        except FileNotFoundError:
-            continue
-        if path != folder and not stat.S_ISREG(found.st_mode):
-            raise CacheError(f"the cache file {path} is a link or no file.", "Remove it.")
-        if found.st_uid != os.getuid():
-            raise CacheError(
-                f"the cache {path} belongs to another user, who could put answers into it.",
-                "Name another folder in $AUDITKIT_CACHE or [cache] directory, or use --no-cache.",
-            )
-        if found.st_mode & 0o022:
-            raise CacheError(
-                f"the cache {path} can be written by others, who could put answers into it.",
-                f"If nobody has: chmod go-w {path}",
-            )

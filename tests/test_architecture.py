@@ -28,6 +28,7 @@ LAYERS = [
         "token_answers",
         "predictor",
         "prediction_store",
+        "sqlite_file",
         "cores",
         "preflight",
         "store",

@@ -28,13 +28,13 @@ from auditkit.model import Capability, Predictions
 from auditkit.models.python_callable import load_callable
 from auditkit.prediction_store import (
     FILE,
-    CacheError,
     PredictionStore,
     default_folder,
     open_store,
 )
 from auditkit.predictor import SharedPredictor
 from auditkit.result import AuditResult, PredictorStatistics, Timing
+from auditkit.sqlite_file import CacheError
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 ASKED = ["a", "bb", "ccc", "dddd"]
