@@ -183,16 +183,13 @@ def _guide(check: Check) -> Guide:
 
 
 def with_plan(config: AuditConfig, registry: Registry, prepared: Prepared) -> tuple[Prepared, Plan]:
-    """The checks that will run, and with them the rows the model was trained on if one needs them.
+    """The checks that will run, and with them the rows the model was trained on if one asks.
 
     Raises:
         AuditkitError: As `make_plan`, or these rows cannot be read.
     """
     plan = make_plan(config, registry, capabilities_of(config, prepared))
-    if any(
-        Capability.TRAINING_ROWS in entry.check.needs and not entry.obstacle
-        for entry in plan.checks
-    ):
+    if any(entry.is_given(Capability.TRAINING_ROWS) for entry in plan.checks):
         prepared = replace(prepared, training=trained_on(config, prepared))
     return prepared, plan
 

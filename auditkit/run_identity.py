@@ -107,10 +107,11 @@ def check_keys(
                 source_digest(entry.check),
                 params[entry.check.id],
                 entry.obstacle,
+                dict(entry.lacking),
                 sorted(entry.limits),
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
                 prepared.training.digest
-                if prepared.training is not None and Capability.TRAINING_ROWS in entry.check.needs
+                if prepared.training is not None and entry.is_given(Capability.TRAINING_ROWS)
                 else None,
             ]
         )

@@ -555,3 +555,31 @@ def test_training_rows_are_read_only_for_a_check_that_needs_them(bench):
     prepared, plan = with_plan(config, registry, prepare(config))
     assert prepared.training is None
     assert not plan.checks[0].obstacle
+
+
+# --- what a check uses where it is there ----------------------------------------------------------
+
+
+def test_what_a_check_uses_and_is_not_there_is_told_to_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    bench = Bench(tmp_path, "{Capability.PROBABILITIES}, uses={Capability.TRAINING_ROWS}")
+    config = parse_config(bench.config)
+    registry = load_registry([bench.folder / "own"])
+    _, plan = with_plan(config, registry, prepare(config))
+    assert not plan.checks[0].obstacle
+    assert "trained on" in plan.checks[0].lacking[Capability.TRAINING_ROWS]
+    assert trained(bench) == -1
+    bench.config["training"] = {"path": bench.write("train.csv", rows_of(50, "train "))}
+    assert trained(bench) == 50
+    bench.write("train.csv", rows_of(51, "train "))
+    assert trained(bench) == 51
+
+
+def test_detection_runs_on_nothing_but_answers_and_a_set(bench):
+    bench.sets(kitchen=KITCHEN).config["only"] = ["ood.detection"]
+    expected, _ = forecast(parse_config(bench.config))
+    assert expected.checks[0].asks
+    found = {f.measurement.name: f.measurement for f in auditkit.run(bench.config).findings}
+    assert found["auroc"].value is not None
+    assert "max-logit, energy (it reads logits" in found["auroc"].note
+    assert "mahalanobis, knn, vim (the model gives no embeddings" in found["auroc"].note

@@ -250,7 +250,7 @@ class Trial:
         answers: Noted,
         advance: Callable[[float], None],
     ) -> Context:
-        trained = Capability.TRAINING_ROWS in entry.check.needs
+        trained = entry.is_given(Capability.TRAINING_ROWS)
         return Context(
             answers,
             self._data.rows(sample),
@@ -260,6 +260,7 @@ class Trial:
             advance,
             shifts=sampled(self._shifts, sample, len(sample), self._seed),
             training=self._training if trained else None,
+            lacking=entry.lacking,
         )
 
 
