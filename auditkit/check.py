@@ -146,6 +146,9 @@ class Context:
         shifts: The sets of rows that are out of distribution, by name.
         training: The rows that the model was trained on; None unless the check needs or uses
             `Capability.TRAINING_ROWS`.
+        validation: Labelled rows to choose by, none of which is audited, in a set or trained on;
+            None unless the check needs or uses `Capability.VALIDATION_ROWS`, or where there are
+            none.
         lacking: What the check uses and model or data do not offer, and why not.
     """
 
@@ -158,6 +161,7 @@ class Context:
     kept: Kept = field(default_factory=KeptInMemory)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    validation: AuditData | None = None
     lacking: Mapping[Capability, str] = field(default_factory=dict)
 
     def in_distribution(self) -> NDArray[np.int64]:

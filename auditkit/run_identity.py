@@ -110,9 +110,14 @@ def check_keys(
                 dict(entry.lacking),
                 sorted(entry.limits),
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
-                prepared.training.digest
-                if prepared.training is not None and entry.is_given(Capability.TRAINING_ROWS)
-                else None,
+                [
+                    rows.digest
+                    for rows, asked in (
+                        (prepared.training, Capability.TRAINING_ROWS),
+                        (prepared.validation, Capability.VALIDATION_ROWS),
+                    )
+                    if rows is not None and entry.is_given(asked)
+                ],
             ]
         )
         for entry in plan.checks

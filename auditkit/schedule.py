@@ -48,6 +48,7 @@ class Workbench:
     seed: int
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    validation: AuditData | None = None
 
     def context(
         self,
@@ -67,6 +68,7 @@ class Workbench:
             kept=kept,
             shifts=self.shifts,
             training=self.training if entry.is_given(Capability.TRAINING_ROWS) else None,
+            validation=self.validation if entry.is_given(Capability.VALIDATION_ROWS) else None,
             lacking=entry.lacking,
         )
 

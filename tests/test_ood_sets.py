@@ -583,3 +583,16 @@ def test_detection_runs_on_nothing_but_answers_and_a_set(bench):
     assert found["auroc"].value is not None
     assert "max-logit, energy (it reads logits" in found["auroc"].note
     assert "mahalanobis, knn, vim (the model gives no embeddings" in found["auroc"].note
+
+
+def test_a_temperature_is_fitted_to_the_validation_split_of_the_data_file(bench):
+    split = ("train", "test", "test", "test", "validation", "validation")
+    lines = [f"{line},{split[i % 6]}" for i, line in enumerate(rows_of(720))]
+    bench.write("d.csv", lines, f"{HEADER},split")
+    bench.sets(kitchen=KITCHEN).config["only"] = ["ood.calibration-shift"]
+    bench.config["data"]["split"] = "split"
+    expected, _ = forecast(parse_config(bench.config))
+    assert expected.checks[0].asked.distinct == 240
+    gain = auditkit.run(bench.config).findings[0].measurement
+    assert gain.note.endswith("Fitted to 240 rows: the validation split.")
+    assert gain.n == len([i for i in range(720) if split[i % 6] == "test" and i % 3])

@@ -143,6 +143,7 @@ class Trial:
     ) -> None:
         self._data = prepared.audited
         self._shifts, self._training = prepared.shifts, prepared.training
+        self._validation = prepared.validation
         self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
         rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
         self._answers = tuple(Noted(MadeUp(prepared, rows, seed), rows) for seed in (0, 1))
@@ -251,6 +252,7 @@ class Trial:
         advance: Callable[[float], None],
     ) -> Context:
         trained = entry.is_given(Capability.TRAINING_ROWS)
+        validated = entry.is_given(Capability.VALIDATION_ROWS)
         return Context(
             answers,
             self._data.rows(sample),
@@ -260,6 +262,7 @@ class Trial:
             advance,
             shifts=sampled(self._shifts, sample, len(sample), self._seed),
             training=self._training if trained else None,
+            validation=self._validation if validated else None,
             lacking=entry.lacking,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from auditkit.metrics.calibration import (
     ece_change,
     reliability,
 )
-from auditkit.metrics.shifted import INSIDE, Side, guarded, halves, rise, sides
+from auditkit.metrics.shifted import INSIDE, Side, can_choose, guarded, halves, rise, sides
 from auditkit.metrics.temperature import fit_temperature, log_probabilities, scaled
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats
@@ -64,19 +64,28 @@ def calibration_shift_measurements(
 ) -> Iterator[Measurement]:
     """How much worse calibrated each set is, and what the temperature mends."""
     inside, sets = sides(context)
-    chosen, judged = halves(inside.data)
-    if not len(chosen) or not len(judged):
-        raise NotApplicable("there are too few rows in distribution for two halves.")
-    first = inside.rows(chosen)
+    first, judged = _fitted_and_judged(context, inside)
     temperature = fit_temperature(log_probabilities(first.probabilities), first.labels)
-    here, *there = (
-        _calibrated(side, temperature, params.bins) for side in (inside.rows(judged), *sets)
-    )
+    here, *there = (_calibrated(side, temperature, params.bins) for side in (judged, *sets))
     seed = int(context.rng.integers(2**32))
-    yield _gain(context, [here, *there], temperature, seed)
+    yield _gain(context, [here, *there], (temperature, first), seed)
     for one in there:
         yield _error_rise(context, here, one, (len(sets), seed))
         yield _brier_rise(context, here, one, len(sets))
+
+
+def _fitted_and_judged(context: Context, inside: Side) -> tuple[Side, Side]:
+    """The rows that the temperature is fitted to, and those in distribution that are judged."""
+    validation = context.validation
+    if validation is not None and can_choose(validation):
+        answers = context.predictor.predict(validation.inputs)
+        return Side("the validation split", validation, answers), inside
+    chosen, judged = halves(inside.data)
+    if not len(chosen) or not len(judged):
+        raise NotApplicable("there are too few rows in distribution for two halves.")
+    return replace(inside.rows(chosen), name="half of the rows in distribution"), inside.rows(
+        judged
+    )
 
 
 def _calibrated(side: Side, temperature: float, bins: int) -> _Calibrated:
@@ -152,10 +161,10 @@ def _brier_rise(
 
 
 def _gain(
-    context: Context, found: Sequence[_Calibrated], temperature: float, seed: int
+    context: Context, found: Sequence[_Calibrated], fitted: tuple[float, Side], seed: int
 ) -> Measurement:
     """What the temperature mends in distribution, with everything else beside it."""
-    here = found[0]
+    here, (temperature, by) = found[0], fitted
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
     claim, corrected = (_mended(here, alpha, seed) for alpha in levels)
     gains = Estimates(
@@ -181,7 +190,7 @@ def _gain(
         Bounds(claim, corrected, PAIRED),
         here.side.slice,
         f"Temperature {temperature:.3g}: calibration error {here.plain.ece:.4g} as answered, "
-        f"{here.warm.ece:.4g} scaled.",
+        f"{here.warm.ece:.4g} scaled. Fitted to {len(by):,} rows: {by.name}.",
         evidence=(_errors(found, seed), gains, _table(found, temperature)),
     )
 

@@ -94,8 +94,8 @@ def _rise(which: Which, twice: Twice, moved: Callable[[Twice], _Moved]) -> _Move
 
 
 def _judged(twice: Twice) -> Twice:
-    """Only the half in distribution that calibration is judged by."""
-    if twice.inside is None:
+    """Only the rows in distribution that calibration is judged by."""
+    if twice.inside is None or twice.chosen_apart:
         return twice
     return replace(twice, inside=twice.inside.rows(halves(twice.inside.data)[1]))
 

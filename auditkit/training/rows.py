@@ -14,6 +14,7 @@ from auditkit.config import AuditConfig
 from auditkit.content import content_digest, content_key
 from auditkit.data import MISSING, AuditData
 from auditkit.errors import ConfigError, DataError, nearest
+from auditkit.model import Capability
 from auditkit.models.thresholded import ThresholdedModel
 from auditkit.preflight import Prepared, read_rows
 from auditkit.remedy import Need, Remedy, RemedyError
@@ -96,6 +97,39 @@ def trained_on(config: AuditConfig, prepared: Prepared) -> AuditData:
     if isinstance(prepared.model, ThresholdedModel) and data is not prepared.data:
         return prepared.model.with_groups(rows)
     return rows
+
+
+def names_validation_rows(config: AuditConfig, prepared: Prepared) -> bool:
+    """Whether there may be rows to choose by; a file named in `training` is not looked into."""
+    if config.training.path is not None:
+        return Capability.NEW_INPUTS in prepared.model.capabilities
+    split = config.training.validation or VALIDATION
+    return split != config.data.evaluate and split in prepared.data.splits
+
+
+def validated_on(config: AuditConfig, prepared: Prepared) -> AuditData | None:
+    """The labelled rows of the split to choose by; None where there are none.
+
+    Those that are audited, in a set out of distribution or trained on are left out, and those that
+    share a cluster with an audited row or one of a set.
+
+    Raises:
+        AuditkitError: The file cannot be read, or has not the split that is named.
+    """
+    data, file = _source(config, prepared)
+    split = config.training.validation or VALIDATION
+    if data.labels is None or (config.training.validation is None and split not in data.splits):
+        return None
+    rows = _split(data, split, "training.validation", file)
+    judged = [prepared.audited, *(shift.data for shift in prepared.shifts.values())]
+    used = {digest for part in judged for digest in _digests(part.inputs)}
+    used |= set(_digests([data.inputs[row] for row in data.splits.get(config.training.split, ())]))
+    fresh = np.array([one not in used for one in _digests(data.rows(rows).inputs)], dtype=bool)
+    if data is prepared.data and data.clusters is not None:
+        for part in judged:
+            assert part.clusters is not None
+            fresh &= ~np.isin(data.clusters[rows], part.clusters)
+    return data.rows(rows[fresh]) if fresh.any() else None
 
 
 def require(remedy: Remedy, rows: RemedyRows) -> None:

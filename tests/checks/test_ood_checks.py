@@ -12,6 +12,8 @@ import pytest
 from auditkit.check import Confidence, Context
 from auditkit.data import AuditData, Shift
 from auditkit.finding import Finding, Outcome
+from auditkit.metrics.calibration import reliability
+from auditkit.metrics.temperature import fit_temperature
 from auditkit.model import Predictions
 from auditkit.predictor import SharedPredictor
 from auditkit.registry import load_registry
@@ -157,6 +159,47 @@ def test_the_temperature_mends_what_it_was_planted_for():
     gains = next(one for one in gain.evidence if one.title.startswith("What the temperature"))
     assert [row.label for row in gains.rows] == ["in distribution", "other"]
     assert all(row.interval.lower > 0.02 for row in gains.rows)
+
+
+def validated(n: int) -> Context:
+    """A context whose last n rows are a validation split; its model is too sure of itself."""
+    context = scene(3000, 1000 + n, planted=False)
+    scores = context.predictor.predictions.probabilities
+    sharp = scores**3 / (scores**3).sum(axis=1, keepdims=True)
+    data, kept = context.data, np.arange(4000)
+    return replace(
+        context,
+        predictor=replace(context.predictor, predictions=Predictions.from_probabilities(sharp)),
+        data=data.rows(kept),
+        shifts=shifted(data.rows(kept), other=np.arange(3000, 4000)),
+        validation=data.rows(np.arange(4000, 4000 + n)),
+    )
+
+
+def test_validation_rows_fit_the_temperature_and_leave_every_audited_row_to_be_measured():
+    context = validated(800)
+    answers, rows = context.predictor.predictions, np.asarray(context.validation.inputs)
+    temperature = fit_temperature(np.log(answers.probabilities[rows]), context.validation.labels)
+    found = findings_in(CHECKS["ood.calibration-shift"], context)
+    gain, *rises = [finding.measurement for finding in found]
+    assert gain.n == 3000
+    assert gain.note.startswith(f"Temperature {temperature:.3g}: ")
+    assert gain.note.endswith("Fitted to 800 rows: the validation split.")
+    assert {rise.n for rise in rises} == {4000}
+    inside, outside = (
+        reliability(answers.probabilities[part], context.data.labels[part], 15).ece
+        for part in (np.arange(3000), np.arange(3000, 4000))
+    )
+    values = {rise.name: rise.value for rise in rises}
+    assert values["ece_rise"] == pytest.approx(outside - inside, abs=1e-12)
+
+
+def test_with_few_validation_rows_the_temperature_is_fitted_to_half_of_the_rows():
+    few, none = validated(99), replace(validated(99), validation=None)
+    one, other = (findings_in(CHECKS["ood.calibration-shift"], c) for c in (few, none))
+    assert one == other
+    assert one[0].measurement.n < 2000
+    assert one[0].measurement.note.endswith("half of the rows in distribution.")
 
 
 # --- contrasts ------------------------------------------------------------------------------------

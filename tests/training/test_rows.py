@@ -12,12 +12,14 @@ import pytest
 
 from auditkit.config import parse_config
 from auditkit.data import Attribute, AuditData
+from auditkit.engine import capabilities_of
 from auditkit.errors import ConfigError, DataError
+from auditkit.model import Capability
 from auditkit.preflight import prepare
 from auditkit.registry import load_registry
 from auditkit.remedy import Need, RemedyError
 from auditkit.training import RemedyRows, remedy_rows, require
-from auditkit.training.rows import hold_out
+from auditkit.training.rows import hold_out, names_validation_rows, validated_on
 
 from .conftest import NAMES, sentences
 
@@ -194,3 +196,62 @@ def test_what_a_remedy_cannot_work_on_is_refused(needy, rows, said):
 
 def test_two_classes_and_two_groups_are_enough(needy):
     require(needy, rows_of([0, 1], ["a", "b"]))
+
+
+# --- rows to choose by, as checks see them --------------------------------------------------------
+
+
+@pytest.fixture
+def chosen_by(tiny_model, tmp_path):
+    """A function that finds the rows a check may choose by."""
+
+    def find(training: dict[str, Any] | None = None, **data: Any) -> AuditData | None:
+        config = parse_config(
+            {
+                "model": {"path": str(tiny_model), "device": "cpu"},
+                "data": {"path": str(tmp_path / "d.csv"), "text": "text", "label": "label",
+                         "split": "split"} | data,
+                "training": training or {},
+            }
+        )  # fmt: skip
+        prepared = prepare(config)
+        offered = Capability.VALIDATION_ROWS in capabilities_of(config, prepared)
+        assert offered == names_validation_rows(config, prepared)
+        return validated_on(config, prepared) if offered else None
+
+    return find
+
+
+def test_the_validation_split_is_chosen_by_unless_it_is_audited(chosen_by, tmp_path):
+    rows = some_rows("train", 40, 1) + some_rows("validation", 20, 2) + some_rows("test", 30, 3)
+    write(tmp_path / "d.csv", rows + some_rows("dev", 10, 4))
+    assert len(chosen_by()) == 20
+    assert len(chosen_by({"validation": "dev"})) == 10
+    assert chosen_by(evaluate="validation") is None
+    write(tmp_path / "d.csv", some_rows("train", 40, 1) + some_rows("test", 30, 3))
+    assert chosen_by() is None
+
+
+def test_rows_to_choose_by_may_be_in_the_file_of_the_training_rows(chosen_by, tmp_path):
+    write(tmp_path / "d.csv", some_rows("test", 30, 3))
+    write(tmp_path / "t.csv", some_rows("train", 40, 1) + some_rows("validation", 20, 2))
+    assert len(chosen_by({"path": str(tmp_path / "t.csv")})) == 20
+    write(tmp_path / "t.csv", some_rows("train", 40, 1))
+    assert chosen_by({"path": str(tmp_path / "t.csv")}) is None
+    with pytest.raises(ConfigError, match=r"no split 'dev'.*training\.validation"):
+        chosen_by({"path": str(tmp_path / "t.csv"), "validation": "dev"})
+
+
+def test_nothing_is_chosen_by_rows_that_are_judged_or_trained_on(chosen_by, tmp_path):
+    train, test = some_rows("train", 40, 1), some_rows("test", 32, 3)
+    validation = some_rows("validation", 20, 2)
+    copies = [(*row[:2], "validation", *row[3:]) for row in (train[0], test[0], test[9])]
+    write(tmp_path / "d.csv", train + test + validation + copies)
+    assert len(chosen_by()) == 20
+    # The authors a0 to a4 of these rows are those of the first audited rows.
+    assert chosen_by(cluster="author") is None
+    apart = [(*row[:4], f"v{row[4]}") for row in validation]
+    write(tmp_path / "d.csv", train + test + apart + copies)
+    assert len(chosen_by(cluster="author")) == 20
+    as_a_set = {"new": {"column": "split", "values": ["validation"]}}
+    assert chosen_by(ood=as_a_set) is None
