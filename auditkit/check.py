@@ -146,6 +146,8 @@ class Context:
         shifts: The sets of rows that are out of distribution, by name.
         training: The rows that the model was trained on; None unless the check needs
             `Capability.TRAINING_ROWS`.
+        held_out: The named splits that are neither audited nor trained on, such as that for
+            validation; empty unless the check needs these rows.
     """
 
     predictor: Predictor
@@ -157,6 +159,7 @@ class Context:
     kept: Kept = field(default_factory=KeptInMemory)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     def in_distribution(self) -> NDArray[np.int64]:
         """The rows under audit that no set of `shifts` has taken, ascending."""

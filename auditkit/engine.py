@@ -28,7 +28,7 @@ from auditkit.result import AuditResult, Guide, Subject, Timing
 from auditkit.run_identity import check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
-from auditkit.training.rows import names_training_rows, trained_on
+from auditkit.training.rows import held_out_splits, names_training_rows, trained_on
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
@@ -162,7 +162,7 @@ def _workbench(
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
     return Workbench(
         predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
-        prepared.training,
+        prepared.training, prepared.held_out,
     )  # fmt: skip
 
 
@@ -193,7 +193,11 @@ def with_plan(config: AuditConfig, registry: Registry, prepared: Prepared) -> tu
         Capability.TRAINING_ROWS in entry.check.needs and not entry.obstacle
         for entry in plan.checks
     ):
-        prepared = replace(prepared, training=trained_on(config, prepared))
+        prepared = replace(
+            prepared,
+            training=trained_on(config, prepared),
+            held_out=held_out_splits(config, prepared),
+        )
     return prepared, plan
 
 

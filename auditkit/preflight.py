@@ -54,6 +54,7 @@ class Prepared:
         shifts: The named sets of rows out of distribution.
         shift_digests: Their digests, as they were read.
         training: The rows the model was trained on, where a check reads them.
+        held_out: The splits that are neither audited nor trained on, where a check reads these.
     """
 
     model: Model
@@ -68,6 +69,7 @@ class Prepared:
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     shift_digests: Mapping[str, str] = field(default_factory=dict)
     training: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     @property
     def data_digest(self) -> str:

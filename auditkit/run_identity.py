@@ -99,6 +99,10 @@ def check_keys(
         config.online,
     ]
     params = {check.id: check.params for check in plan.suite.checks}
+    training = None
+    if prepared.training is not None:
+        others = {name: data.digest for name, data in prepared.held_out.items()}
+        training = [prepared.training.digest, others]
     return {
         entry.check.id: _sha256(
             [
@@ -109,9 +113,7 @@ def check_keys(
                 entry.obstacle,
                 sorted(entry.limits),
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
-                prepared.training.digest
-                if prepared.training is not None and Capability.TRAINING_ROWS in entry.check.needs
-                else None,
+                training if Capability.TRAINING_ROWS in entry.check.needs else None,
             ]
         )
         for entry in plan.checks

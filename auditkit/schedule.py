@@ -48,11 +48,13 @@ class Workbench:
     seed: int
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     def context(
         self, check: Check, predictor: Predictor, advance: Callable[[float], None], kept: Kept
     ) -> Context:
         """The context of one check, with random numbers of its own."""
+        trained = Capability.TRAINING_ROWS in check.needs
         return Context(
             predictor=predictor,
             data=self.data,
@@ -62,7 +64,8 @@ class Workbench:
             advance=advance,
             kept=kept,
             shifts=self.shifts,
-            training=self.training if Capability.TRAINING_ROWS in check.needs else None,
+            training=self.training if trained else None,
+            held_out=self.held_out if trained else {},
         )
 
 

@@ -143,6 +143,7 @@ class Trial:
     ) -> None:
         self._data = prepared.audited
         self._shifts, self._training = prepared.shifts, prepared.training
+        self._held_out = prepared.held_out
         self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
         rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
         self._answers = tuple(Noted(MadeUp(prepared, rows, seed), rows) for seed in (0, 1))
@@ -260,6 +261,7 @@ class Trial:
             advance,
             shifts=sampled(self._shifts, sample, len(sample), self._seed),
             training=self._training if trained else None,
+            held_out=self._held_out if trained else {},
         )
 
 
