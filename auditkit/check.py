@@ -150,6 +150,8 @@ class Context:
             None unless the check needs or uses `Capability.VALIDATION_ROWS`, or where there are
             none.
         lacking: What the check uses and model or data do not offer, and why not.
+        held_out: The named splits that are neither audited nor trained on, such as that for
+            validation; empty unless the check needs these rows.
     """
 
     predictor: Predictor
@@ -163,6 +165,7 @@ class Context:
     training: AuditData | None = None
     validation: AuditData | None = None
     lacking: Mapping[Capability, str] = field(default_factory=dict)
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     def in_distribution(self) -> NDArray[np.int64]:
         """The rows under audit that no set of `shifts` has taken, ascending."""

@@ -29,6 +29,7 @@ from auditkit.run_identity import check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
 from auditkit.training.rows import (
+    held_out_splits,
     names_training_rows,
     names_validation_rows,
     trained_on,
@@ -167,7 +168,7 @@ def _workbench(
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
     return Workbench(
         predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
-        prepared.training, prepared.validation,
+        prepared.training, prepared.validation, prepared.held_out,
     )  # fmt: skip
 
 
@@ -195,7 +196,11 @@ def with_plan(config: AuditConfig, registry: Registry, prepared: Prepared) -> tu
     """
     plan = make_plan(config, registry, capabilities_of(config, prepared))
     if any(entry.is_given(Capability.TRAINING_ROWS) for entry in plan.checks):
-        prepared = replace(prepared, training=trained_on(config, prepared))
+        prepared = replace(
+            prepared,
+            training=trained_on(config, prepared),
+            held_out=held_out_splits(config, prepared),
+        )
     if any(entry.is_given(Capability.VALIDATION_ROWS) for entry in plan.checks):
         prepared = replace(prepared, validation=validated_on(config, prepared))
     return prepared, plan

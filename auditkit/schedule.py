@@ -49,6 +49,7 @@ class Workbench:
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
     validation: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     def context(
         self,
@@ -58,6 +59,7 @@ class Workbench:
         kept: Kept,
     ) -> Context:
         """The context of one check, with random numbers of its own."""
+        trained = entry.is_given(Capability.TRAINING_ROWS)
         return Context(
             predictor=predictor,
             data=self.data,
@@ -67,8 +69,9 @@ class Workbench:
             advance=advance,
             kept=kept,
             shifts=self.shifts,
-            training=self.training if entry.is_given(Capability.TRAINING_ROWS) else None,
+            training=self.training if trained else None,
             validation=self.validation if entry.is_given(Capability.VALIDATION_ROWS) else None,
+            held_out=self.held_out if trained else {},
             lacking=entry.lacking,
         )
 

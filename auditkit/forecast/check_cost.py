@@ -144,6 +144,7 @@ class Trial:
         self._data = prepared.audited
         self._shifts, self._training = prepared.shifts, prepared.training
         self._validation = prepared.validation
+        self._held_out = prepared.held_out
         self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
         rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
         self._answers = tuple(Noted(MadeUp(prepared, rows, seed), rows) for seed in (0, 1))
@@ -264,6 +265,7 @@ class Trial:
             training=self._training if trained else None,
             validation=self._validation if validated else None,
             lacking=entry.lacking,
+            held_out=self._held_out if trained else {},
         )
 
 

@@ -132,6 +132,13 @@ def validated_on(config: AuditConfig, prepared: Prepared) -> AuditData | None:
     return data.rows(rows[fresh]) if fresh.any() else None
 
 
+def held_out_splits(config: AuditConfig, prepared: Prepared) -> dict[str, AuditData]:
+    """The named splits of the data file that are neither audited nor trained on."""
+    known = {config.data.evaluate, config.training.split}
+    data = prepared.data
+    return {name: data.rows(rows) for name, rows in data.splits.items() if name not in known}
+
+
 def require(remedy: Remedy, rows: RemedyRows) -> None:
     """Refuse what a remedy cannot work on.
 
