@@ -24,14 +24,17 @@ from auditkit.metrics.calibration import (
     Reliability,
     bounded_mean,
     brier_scores,
+    crossed_errors,
     ece_bounds,
     ece_change,
+    own_errors,
     reliability,
 )
 from auditkit.metrics.shifted import INSIDE, Side, can_choose, guarded, halves, rise, sides
 from auditkit.metrics.temperature import fit_temperature, log_probabilities, scaled
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats
+from auditkit.stats.shared_clusters import Clusters, mean_difference, share_clusters, wider
 
 PAIRED = "paired Bayesian bootstrap"
 
@@ -110,10 +113,12 @@ def _error_rise(
     family: tuple[int, int],
 ) -> Measurement:
     comparisons, seed = family
+    shared = share_clusters(*_clusters(here, there))
 
     def bounds(alpha: float) -> Interval:
         inside, outside = (_error_bounds(one, alpha, seed) for one in (here, there))
-        return rise(here.plain.ece, inside, there.plain.ece, outside)
+        found = rise(here.plain.ece, inside, there.plain.ece, outside)
+        return wider(found, _shared_rise(here, there, alpha, seed)) if shared else found
 
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
     claim, corrected = (bounds(alpha) for alpha in levels)
@@ -140,13 +145,16 @@ def _brier_rise(
     context: Context, here: _Calibrated, there: _Calibrated, comparisons: int
 ) -> Measurement:
     means = [float(one.brier.mean()) for one in (here, there)]
+    briers, clusters = (there.brier, here.brier), _clusters(here, there)
+    shared = share_clusters(*clusters)
 
     def bounds(alpha: float) -> Interval:
         inside, outside = (
             bounded_mean(one.brier, (0.0, 2.0), alpha, one.side.data.clusters)
             for one in (here, there)
         )
-        return independent_difference(means[1], outside, means[0], inside)
+        found = independent_difference(means[1], outside, means[0], inside)
+        return wider(found, mean_difference(*briers, clusters, alpha)) if shared else found
 
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
     claim, corrected = (bounds(alpha) for alpha in levels)
@@ -158,6 +166,30 @@ def _brier_rise(
         there.side.name,
         f"Brier score {means[1]:.4g}, in distribution {means[0]:.4g}.",
     )
+
+
+def _shared_rise(here: _Calibrated, there: _Calibrated, alpha: float, seed: int) -> Interval:
+    """Bounds that allow for clusters on both sides, as `ece_bounds` makes them of one.
+
+    Signs of the rows themselves overshoot an error and crossed ones fall short of it, so that the
+    first on the set and the second in distribution bound the rise from above, and the other way
+    round from below.
+    """
+    clusters = _clusters(here, there)
+    # One seed for every level, as for the bounds of one side.
+    inside, outside = (
+        crossed_errors(one.plain, np.random.default_rng(seed), one.side.data.clusters)
+        for one in (here, there)
+    )
+    upper = mean_difference(own_errors(there.plain), inside, clusters, alpha / 2).upper
+    lower = mean_difference(outside, own_errors(here.plain), clusters, alpha / 2).lower
+    return Interval(
+        None if lower is None else max(lower, -1.0), None if upper is None else min(upper, 1.0)
+    )
+
+
+def _clusters(here: _Calibrated, there: _Calibrated) -> tuple[Clusters, Clusters]:
+    return there.side.data.clusters, here.side.data.clusters
 
 
 def _gain(

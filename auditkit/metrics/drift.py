@@ -67,6 +67,7 @@ class _Apart:
 
     auc: AucEstimate
     held: int
+    clusters: NDArray[np.int64] | None
     by_probe: Tested
     by_mean: Tested
 
@@ -86,7 +87,9 @@ class _Compared:
             "auc",
             found.auc.value,
             found.held,
-            levels.bounds(partial(auc_interval, found.auc), "DeLong, logit scale"),
+            levels.bounds(
+                partial(auc_interval, found.auc, clusters=found.clusters), "DeLong, logit scale"
+            ),
             "",
             f"{len(self._trained):,} training rows and {len(audited):,} audited ones, half of them "
             f"to learn from. Permutation p-values: {found.by_probe.p:.3f} by the probe, "
@@ -100,15 +103,20 @@ class _Compared:
         vectors = np.concatenate([self._known, self._context.predictor.embed(other.inputs)])
         rng, is_other = self._context.rng, np.arange(len(vectors)) >= len(self._known)
         sample = Attribute("sample", ("trained", "other"), is_other.astype(np.int64))
-        placed = AuditData((*self._trained.inputs, *other.inputs), None, ())
+        clusters = None
+        if self._trained.clusters is not None and other.clusters is not None:
+            clusters = np.concatenate([self._trained.clusters, other.clusters])
+        # A cluster with a row in both samples would teach the probe the wrong answer for the other.
+        placed = AuditData((*self._trained.inputs, *other.inputs), None, (), clusters=clusters)
         halves = Halves.of(placed, vectors, rng)
         probabilities = group_probabilities(vectors, sample, halves)
         if probabilities is None:
             probabilities = np.full((len(halves.held), 2), 0.5)
         told = group_aucs(probabilities, sample, halves.held)[1]
-        by_probe = auc_test(probabilities[:, 1], is_other[halves.held], rng)
-        first, second = vectors[~is_other], vectors[is_other]
-        return _Apart(told, len(halves.held), by_probe, mean_discrepancy_test(first, second, rng))
+        own = None if clusters is None else clusters[halves.held]
+        by_probe = auc_test(probabilities[:, 1], is_other[halves.held], rng, own)
+        by_mean = mean_discrepancy_test(vectors[~is_other], vectors[is_other], rng, clusters)
+        return _Apart(told, len(halves.held), own, by_probe, by_mean)
 
     def _table(self, found: _Apart, audited: AuditData, most_rows: int) -> tuple[Evidence, ...]:
         rows = [self._row("audited rows in distribution", found, audited)]
@@ -126,7 +134,7 @@ class _Compared:
         )  # fmt: skip
 
     def _row(self, name: str, found: _Apart, other: AuditData) -> tuple[str | int | float, ...]:
-        whisker = auc_interval(found.auc, WHISKER_ALPHA)
+        whisker = auc_interval(found.auc, WHISKER_ALPHA, found.clusters)
         return (
             name,
             len(other),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from auditkit.data import MISSING, AuditData
 from auditkit.errors import ConfigError, DataError, nearest
 from auditkit.model import Capability
 from auditkit.models.thresholded import ThresholdedModel
+from auditkit.ood_sets import apart
 from auditkit.preflight import Prepared, read_rows
 from auditkit.remedy import Need, Remedy, RemedyError
 from auditkit.sources import read_table
@@ -89,11 +90,17 @@ def names_training_rows(config: AuditConfig, prepared: Prepared) -> bool:
 def trained_on(config: AuditConfig, prepared: Prepared) -> AuditData:
     """The rows the model was trained on; also those that are audited, too.
 
+    Clusters are numbered together with those of the audited rows; a cluster of a file of its own is
+    none of theirs.
+
     Raises:
         AuditkitError: The file cannot be read, or has no such split.
     """
     data, file = _source(config, prepared)
     rows = data.rows(_split(data, config.training.split, "training.split", file))
+    if data is not prepared.data:
+        judged = [prepared.data, *(shift.data for shift in prepared.shifts.values())]
+        rows = replace(rows, clusters=apart(rows, judged))
     if isinstance(prepared.model, ThresholdedModel) and data is not prepared.data:
         return prepared.model.with_groups(rows)
     return rows

@@ -111,6 +111,25 @@ def test_one_row_of_each_cluster_is_drawn():
     assert len(independent(data, 4, np.random.default_rng(0))) == 4
 
 
+def test_a_cluster_in_both_samples_does_not_teach_the_probe_the_wrong_answer():
+    values = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        people = rng.normal(size=(300, 40))
+        vectors = np.concatenate([people + 0.3 * rng.normal(size=people.shape) for _ in "12"])
+        data = tiny_data(rng.integers(0, 2, 600), clusters=np.tile(np.arange(300), 2))
+        answers = Predictions.from_probabilities(np.full((600, 2), 0.5))
+        context = replace(
+            tiny_context(data, answers, embeddings=vectors),
+            data=data.rows(np.arange(300)),
+            training=data.rows(np.arange(300, 600)),
+        )
+        found = finding(context).measurement
+        assert found.bounds.claim.holds(0.5)
+        values.append(found.value)
+    assert np.mean(values) == pytest.approx(0.5, abs=0.03)
+
+
 def test_bins_are_quantiles_of_both_samples_and_few_values_are_bins_of_their_own():
     first, second = np.arange(100.0), np.arange(100.0) + 0.5
     counts = histograms(first, second, 10)

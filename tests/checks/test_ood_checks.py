@@ -146,6 +146,29 @@ def test_a_group_that_is_covered_less_fails_unless_it_is_calibrated_by_itself():
     assert "no sensitive attribute is called 'h'" in finding.message
 
 
+@pytest.mark.parametrize("name", ["ece_rise", "brier_rise"])
+def test_clusters_that_are_right_here_and_wrong_there_widen_the_bounds_of_a_rise(name):
+    rng = np.random.default_rng(0)
+    moved = np.repeat(rng.choice([-0.19, 0.19], 200), 8)
+    right = rng.random(3200) < 0.75 + np.concatenate([moved, -moved])
+    labels = rng.integers(0, 2, 3200)
+    score = np.where(right == (labels == 1), 0.85, 0.15)
+    clusters = np.tile(np.repeat(np.arange(200), 8), 2)
+    answers = Predictions.from_probabilities(np.stack([1 - score, score], axis=1))
+
+    def bounds(clusters: np.ndarray) -> Any:
+        data = tiny_data(labels, clusters=clusters)
+        context = tiny_context(data, answers)
+        context = replace(context, shifts=shifted(data, other=np.arange(1600, 3200)))
+        found = findings_in(CHECKS["ood.calibration-shift"], context)
+        return next(f.measurement.bounds for f in found if f.measurement.name == name)
+
+    shared, apart = bounds(clusters), bounds(np.where(np.arange(3200) < 1600, 0, 200) + clusters)
+    for one, other in ((shared.claim, apart.claim), (shared.corrected, apart.corrected)):
+        assert one.lower < other.lower
+        assert one.upper > other.upper
+
+
 def test_the_temperature_mends_what_it_was_planted_for():
     context = scene(6000, 3000, planted=False)
     scores = context.predictor.predictions.probabilities

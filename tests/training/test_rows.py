@@ -19,7 +19,7 @@ from auditkit.preflight import prepare
 from auditkit.registry import load_registry
 from auditkit.remedy import Need, RemedyError
 from auditkit.training import RemedyRows, remedy_rows, require
-from auditkit.training.rows import hold_out, names_validation_rows, validated_on
+from auditkit.training.rows import hold_out, names_validation_rows, trained_on, validated_on
 
 from .conftest import NAMES, sentences
 
@@ -196,6 +196,29 @@ def test_what_a_remedy_cannot_work_on_is_refused(needy, rows, said):
 
 def test_two_classes_and_two_groups_are_enough(needy):
     require(needy, rows_of([0, 1], ["a", "b"]))
+
+
+def test_clusters_of_a_file_of_training_rows_are_none_of_the_audited_ones(tiny_model, tmp_path):
+    write(tmp_path / "d.csv", some_rows("test", 30, 3) + some_rows("train", 30, 1))
+    write(tmp_path / "t.csv", some_rows("train", 40, 1))
+    write(tmp_path / "o.csv", some_rows("new", 20, 5))
+    source = {"path": str(tmp_path / "d.csv"), "text": "text", "label": "label"}
+    config = {
+        "model": {"path": str(tiny_model), "device": "cpu"},
+        "data": source | {"split": "split", "cluster": "author"},
+    }
+    sets = {"new": {"path": str(tmp_path / "o.csv")}}
+    own = parse_config(config)
+    prepared = prepare(own)
+    # The same authors are in both splits of one file.
+    assert set(trained_on(own, prepared).clusters) == set(prepared.audited.clusters)
+    config["data"] |= {"ood": sets}
+    other = parse_config(config | {"training": {"path": str(tmp_path / "t.csv")}})
+    prepared = prepare(other)
+    found = set(trained_on(other, prepared).clusters)
+    assert len(found) == 10
+    assert not found & set(prepared.data.clusters)
+    assert not found & set(prepared.shifts["new"].data.clusters)
 
 
 # --- rows to choose by, as checks see them --------------------------------------------------------
