@@ -214,6 +214,7 @@ def _gain(
         PAIRED,
         0.0,
         "nothing",
+        "set",
     )
     return Measurement(
         "scaling_gain",
@@ -249,6 +250,7 @@ def _errors(found: Sequence[_Calibrated], seed: int) -> Estimates:
         f"{_method(found[0].side)}, cross-fitted",
         found[0].plain.ece,
         INSIDE,
+        "set",
     )
 
 

@@ -127,8 +127,8 @@ class _Compared:
         return (
             Table(
                 f"Beside {len(self._known):,} training rows, in embedding space",
-                ("rows", "n", f"AUC of a linear probe ({WHISKER_LEVEL:.0%} interval)", "p",
-                 "squared mean discrepancy", "p "),
+                ("rows", "n", f"AUC of a linear probe ({100 * WHISKER_LEVEL:.0f} % interval)",
+                 "p of the AUC", "squared mean discrepancy", "p of the discrepancy"),
                 tuple(rows),
             ),
         )  # fmt: skip
@@ -139,9 +139,9 @@ class _Compared:
             name,
             len(other),
             f"{found.by_probe.value:.3f} ({whisker.lower:.3f} to {whisker.upper:.3f})",
-            f"{found.by_probe.p:.3f}",
-            f"{found.by_mean.value:.4f}",
-            f"{found.by_mean.p:.3f}",
+            found.by_probe.p,
+            found.by_mean.value,
+            found.by_mean.p,
         )
 
 
@@ -219,7 +219,7 @@ def histograms(
 
 def _histogram_table(name: str, first: NDArray[np.int64], second: NDArray[np.int64]) -> Table:
     rows = [
-        (number + 1, f"{a / first.sum():.3f}", f"{b / second.sum():.3f}")
+        (number + 1, float(a / first.sum()), float(b / second.sum()))
         for number, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True))
     ]
     return Table(f"{name}: share of rows in each bin", ("bin", "trained", "audited"), tuple(rows))

@@ -230,7 +230,7 @@ class _Told:
             rows.append(Estimate(detector, self.n, area.value, whisker))
         return Estimates(
             f"AUROC of telling {self.name} from rows in distribution, by detector",
-            tuple(rows), WHISKER_LEVEL, "DeLong, logit scale", 0.5, "guessing",
+            tuple(rows), WHISKER_LEVEL, "DeLong, logit scale", 0.5, "guessing", "detector",
         )  # fmt: skip
 
     def _table(self) -> Table:
@@ -264,7 +264,7 @@ def _cell(value: float | None, interval: Interval) -> str:
         return "undefined"
     lower = 0.0 if interval.lower is None else interval.lower
     upper = 1.0 if interval.upper is None else interval.upper
-    return f"{value:.3f} ({lower:.3f} to {upper:.3f})"
+    return f"{value:.3f} ({lower:.3f}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{upper:.3f})"
 
 
 def _effective(clusters: NDArray[np.int64] | None) -> float:

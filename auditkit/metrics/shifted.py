@@ -240,6 +240,7 @@ def _accuracies(inside: Side, sets: Sequence[Side]) -> Estimates:
         "Wilson" if inside.data.clusters is None else "Clopper-Pearson on effective counts",
         float(inside.right.mean()),
         INSIDE,
+        "set",
     )
 
 
