@@ -150,12 +150,13 @@ def _stabilities(
 ) -> Iterator[Measurement]:
     """The population stability index of each property."""
     found = [
-        (name, *histograms(first, second, bins))
+        (name, *histograms(first, second, bins), bin_names(first, second, bins))
         for name, first, second in properties(trained, audited)
     ]
     usable = [one for one in found if len(one[1]) > 1]
     levels = Levels.of(context.confidence, len(usable))
-    for name, first, second in usable:
+    for name, first, second, ranges in usable:
+        of_label = [audited.class_names[int(code)] for code in ranges] if name == "label" else None
         tested = stability_test(first, second, context.rng)
         measured = Measurement(
             "stability_index",
@@ -168,7 +169,7 @@ def _stabilities(
             ),
             name,
             f"Permutation p {tested.p:.3f}.",
-            evidence=(_histogram_table(name, first, second),),
+            evidence=(_histogram_table(name, of_label or ranges, first, second),),
         )
         yield guarded(measured, min(len(trained), len(audited)))
 
@@ -203,23 +204,41 @@ def histograms(
     first: Floats, second: Floats, bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Counts of both samples in bins that hold as many rows of both together, ties apart."""
-    both = np.concatenate([first, second])
-    values = np.unique(both)
-    if len(values) > bins:
-        cuts = np.unique(np.quantile(both, np.arange(1, bins) / bins, method="lower"))
-        one, other = np.searchsorted(cuts, first), np.searchsorted(cuts, second)
-        size = len(cuts) + 1
-    else:
-        one, other = np.searchsorted(values, first), np.searchsorted(values, second)
-        size = len(values)
+    (one, other), size = _binned(first, second, bins)
     counts = np.stack([np.bincount(one, minlength=size), np.bincount(other, minlength=size)])
     filled = counts[:, counts.sum(axis=0) > 0].astype(np.int64)
     return filled[0], filled[1]
 
 
-def _histogram_table(name: str, first: NDArray[np.int64], second: NDArray[np.int64]) -> Table:
+def bin_names(first: Floats, second: Floats, bins: int) -> list[str]:
+    """The smallest and the largest value in each bin of `histograms`, as a range."""
+    both = np.concatenate([first, second])
+    codes = np.concatenate(_binned(first, second, bins)[0])
+    ends = [(both[codes == code].min(), both[codes == code].max()) for code in np.unique(codes)]
+    return [f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends]
+
+
+def _binned(
+    first: Floats, second: Floats, bins: int
+) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], int]:
+    """The bin of each row of both samples, and how many bins there may be."""
+    both = np.concatenate([first, second])
+    values = np.unique(both)
+    if len(values) > bins:
+        cuts = np.unique(np.quantile(both, np.arange(1, bins) / bins, method="lower"))
+        return (np.searchsorted(cuts, first), np.searchsorted(cuts, second)), len(cuts) + 1
+    return (np.searchsorted(values, first), np.searchsorted(values, second)), len(values)
+
+
+def _histogram_table(
+    name: str, names: list[str], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> Table:
     rows = [
-        (number + 1, float(a / first.sum()), float(b / second.sum()))
-        for number, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True))
+        (bin, float(a / first.sum()), float(b / second.sum()))
+        for bin, a, b in zip(names, first.tolist(), second.tolist(), strict=True)
     ]
-    return Table(f"{name}: share of rows in each bin", ("bin", "trained", "audited"), tuple(rows))
+    return Table(
+        f"{name[0].upper()}{name[1:]}: share of the rows in each bin",
+        (name, "trained on", "audited"),
+        tuple(rows),
+    )

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from auditkit.check import Context
 from auditkit.data import AuditData
 from auditkit.finding import Finding, Outcome
-from auditkit.metrics.drift import histograms, independent, properties
+from auditkit.metrics.drift import bin_names, histograms, independent, properties
 from auditkit.model import Predictions
 from auditkit.registry import load_registry
 from auditkit.testing import findings_in, shifted, tiny_context, tiny_data
@@ -139,6 +139,19 @@ def test_bins_are_quantiles_of_both_samples_and_few_values_are_bins_of_their_own
         [0, 1, 1],
     ]
     assert len(histograms(np.ones(5), np.ones(5), 10)[0]) == 1
+
+
+def test_bins_are_named_by_the_values_in_them():
+    first, second = np.array([1.0, 2, 2, 9]), np.array([2.0, 5, 7.5, 9])
+    assert bin_names(first, second, 10) == ["1", "2", "5", "7.5", "9"]
+    assert bin_names(first, second, 2) == ["1 to 2", "5 to 9"]
+    assert [counts.tolist() for counts in histograms(first, second, 2)] == [[3, 1], [1, 3]]
+    (label,) = (
+        f.measurement.evidence[0]
+        for f in findings_in(DRIFT, audit(200, share=0.5))
+        if f.measurement.slice == "label"
+    )
+    assert [row[0] for row in label.rows] == ["class 0", "class 1"]
 
 
 def test_properties_of_texts_by_hand():
