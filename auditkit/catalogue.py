@@ -46,7 +46,8 @@ def explain(entry: Check | Remedy) -> str:
     lines += ["Parameters", *(f"  {line}" for line in _param_lines(entry)), ""]
     needs = ", ".join(sorted(entry.needs))
     if isinstance(entry, Check):
-        lines.append(f"Severity {entry.severity}. Needs: {needs or 'predictions only'}.")
+        uses = f" Uses: {', '.join(sorted(entry.uses))}." if entry.uses else ""
+        lines.append(f"Severity {entry.severity}. Needs: {needs or 'predictions only'}.{uses}")
     else:
         lines.append(f"Meant for: {', '.join(entry.improves)}. Needs: transformers model, {needs}.")
     return "\n".join(lines)

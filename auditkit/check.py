@@ -144,8 +144,14 @@ class Context:
         advance: Report that a share (0..1) of the check is done.
         kept: Finished parts of a long check.
         shifts: The sets of rows that are out of distribution, by name.
-        training: The rows that the model was trained on; None unless the check needs
+        training: The rows that the model was trained on; None unless the check needs or uses
             `Capability.TRAINING_ROWS`.
+        validation: Labelled rows to choose by, none of which is audited, in a set or trained on;
+            None unless the check needs or uses `Capability.VALIDATION_ROWS`, or where there are
+            none.
+        lacking: What the check uses and model or data do not offer, and why not.
+        held_out: The named splits that are neither audited nor trained on, such as that for
+            validation; empty unless the check needs these rows.
     """
 
     predictor: Predictor
@@ -157,6 +163,9 @@ class Context:
     kept: Kept = field(default_factory=KeptInMemory)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    validation: AuditData | None = None
+    lacking: Mapping[Capability, str] = field(default_factory=dict)
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     def in_distribution(self) -> NDArray[np.int64]:
         """The rows under audit that no set of `shifts` has taken, ascending."""
@@ -198,6 +207,8 @@ class Check:
     """Importable packages the check needs beyond the core's."""
     resources: Needed = no_resources
     """From the parameters to the files the check reads that do not come with auditkit."""
+    uses: frozenset[Capability] = frozenset()
+    """What it measures more with, and does without; see `Context.lacking`."""
     grows_with: str = ""
     """The parameter its questions grow in proportion to, a number of examples drawn from the rows;
     for a check whose questions depend on the model's answers. Empty for others."""
@@ -206,6 +217,11 @@ class Check:
     def family(self) -> str:
         """First part of the id."""
         return self.id.partition(".")[0]
+
+    @property
+    def asks_for(self) -> frozenset[Capability]:
+        """What it needs, and what it uses where it is there."""
+        return self.needs | self.uses
 
     @property
     def sections(self) -> dict[str, str]:
@@ -233,6 +249,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
     title: str,
     severity: Severity,
     needs: Iterable[Capability] = (),
+    uses: Iterable[Capability] = (),
     params: type[Any] = NoParams,
     limits: tuple[Limit, ...],
     extras: tuple[str, ...] = (),
@@ -261,6 +278,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
             title=title,
             severity=severity,
             needs=frozenset(needs),
+            uses=frozenset(uses),
             params=params,
             limits=limits,
             measure=measure,

@@ -24,6 +24,7 @@ from auditkit.errors import AuditkitError, ConfigError, MissingExtraError, Resul
 from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
 from auditkit.interruption import raise_if_requested
 from auditkit.metrics.answered_twice import Twice
+from auditkit.metrics.shifted import can_choose
 from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
 from auditkit.model import Capability, Predictions
 from auditkit.models.thresholded import ThresholdedModel
@@ -51,6 +52,7 @@ from auditkit.training import (
     remedy_rows,
     require,
 )
+from auditkit.training.rows import names_validation_rows, validated_on
 
 RECORD_NAME, PAGE_NAME = "mitigation.json", "mitigation.html"
 _AUDIT, _BEFORE = "audit", "before"
@@ -304,7 +306,15 @@ class _Bench:
             name: both(shift.data, after.shifts[name].data) for name, shift in before.shifts.items()
         }
         inside = in_distribution(len(before.audited), before.shifts)
-        return replace(audited, shifts=shifts, inside=audited.rows(inside))
+        validation = None
+        if names_validation_rows(self.settings, before):
+            validation = validated_on(self.settings, before)
+        return replace(
+            audited,
+            shifts=shifts,
+            inside=audited.rows(inside),
+            chosen_apart=can_choose(validation),
+        )
 
     def _predictor(self, prepared: Prepared) -> SharedPredictor:
         return SharedPredictor(

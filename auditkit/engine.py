@@ -28,7 +28,13 @@ from auditkit.result import AuditResult, Guide, Subject, Timing
 from auditkit.run_identity import check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
-from auditkit.training.rows import names_training_rows, trained_on
+from auditkit.training.rows import (
+    held_out_splits,
+    names_training_rows,
+    names_validation_rows,
+    trained_on,
+    validated_on,
+)
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
@@ -162,7 +168,7 @@ def _workbench(
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
     return Workbench(
         predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
-        prepared.training,
+        prepared.training, prepared.validation, prepared.held_out,
     )  # fmt: skip
 
 
@@ -183,17 +189,20 @@ def _guide(check: Check) -> Guide:
 
 
 def with_plan(config: AuditConfig, registry: Registry, prepared: Prepared) -> tuple[Prepared, Plan]:
-    """The checks that will run, and with them the rows the model was trained on if one needs them.
+    """The checks that will run, and the rows to train on and to choose by if one asks for them.
 
     Raises:
         AuditkitError: As `make_plan`, or these rows cannot be read.
     """
     plan = make_plan(config, registry, capabilities_of(config, prepared))
-    if any(
-        Capability.TRAINING_ROWS in entry.check.needs and not entry.obstacle
-        for entry in plan.checks
-    ):
-        prepared = replace(prepared, training=trained_on(config, prepared))
+    if any(entry.is_given(Capability.TRAINING_ROWS) for entry in plan.checks):
+        prepared = replace(
+            prepared,
+            training=trained_on(config, prepared),
+            held_out=held_out_splits(config, prepared),
+        )
+    if any(entry.is_given(Capability.VALIDATION_ROWS) for entry in plan.checks):
+        prepared = replace(prepared, validation=validated_on(config, prepared))
     return prepared, plan
 
 
@@ -211,6 +220,8 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.PAIRS)
     if names_training_rows(config, prepared):
         offered.add(Capability.TRAINING_ROWS)
+    if names_validation_rows(config, prepared):
+        offered.add(Capability.VALIDATION_ROWS)
     return frozenset(offered)
 
 

@@ -117,6 +117,8 @@ class Estimates:
     reference: float | None = None
     """A value to draw across the chart, e.g. the overall rate."""
     reference_label: str = ""
+    of: str = "group"
+    """What a row is: a group, a set, a detector."""
     kind: Literal["estimates"] = "estimates"
 
 

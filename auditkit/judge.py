@@ -129,8 +129,15 @@ def _settled(measurement: Measurement, limit: float, direction: Direction) -> fl
     return None
 
 
+_ABBREVIATIONS = {
+    "auc": "AUC", "auroc": "AUROC", "aurc": "AURC", "ece": "ECE", "fpr95": "FPR95", "ks": "KS",
+}  # fmt: skip
+"""Words of names that are written in capitals."""
+
+
 def _shown(measurement: Measurement, interval: Interval | None) -> str:
-    name = measurement.name.replace("_", " ").capitalize()
+    first, *rest = measurement.name.split("_")
+    name = " ".join([_ABBREVIATIONS.get(first, first.capitalize()), *rest])
     where = f" on {measurement.slice}" if measurement.slice else ""
     value = "undefined" if measurement.value is None else number(measurement.value)
     if interval is None:

@@ -36,6 +36,8 @@ class Capability(enum.StrEnum):
     """Rows of the data, or of these sets, are tied to contrasts of theirs."""
     TRAINING_ROWS = "training_rows"
     """The configuration says which rows the model was trained on."""
+    VALIDATION_ROWS = "validation_rows"
+    """There may be rows to choose by that are neither audited nor trained on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -223,7 +223,7 @@ def _of_file(one: OodSet, config: AuditConfig, source: Source) -> Shift:
     said = f"of {Path(one.path).name}"
     if one.column is not None:
         data, said = data.rows(_by_column(one, config, table)), f"{said}, {_said(one)}"
-    data = replace(data, splits={}, clusters=_apart(data, source.data))
+    data = replace(data, splits={}, clusters=apart(data, [source.data]))
     none = np.zeros(0, dtype=np.int64)
     return Shift(data, np.full(len(data), -1, dtype=np.int64), none, f"{len(data):,} rows {said}.")
 
@@ -232,12 +232,16 @@ def _present(names: Iterable[str], there: set[str]) -> list[str]:
     return [name for name in names if name in there]
 
 
-def _apart(data: AuditData, other: AuditData) -> NDArray[np.int64] | None:
-    """Cluster numbers that no row of the other data has; a row without is one of its own."""
-    if other.clusters is None:
+def apart(data: AuditData, others: Iterable[AuditData]) -> NDArray[np.int64] | None:
+    """Cluster numbers that no row of the others has; a row without is one of its own.
+
+    None where the others have none.
+    """
+    known = [other.clusters for other in others if other.clusters is not None]
+    if not known:
         return None
     own = np.arange(len(data)) if data.clusters is None else data.clusters
-    return own + int(other.clusters.max(initial=-1)) + 1
+    return own + max(int(clusters.max(initial=-1)) for clusters in known) + 1
 
 
 def _of_function(file: Path, config: AuditConfig, source: Source, pool: Rows) -> Shift:

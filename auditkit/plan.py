@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ _LACKING = {
     Capability.PAIRS: "nothing ties texts to their contrasts ([data] pair)",
     Capability.TRAINING_ROWS: "nothing says which rows the model was trained on: [training] path, "
     "or a split of the data",
+    Capability.VALIDATION_ROWS: "no split is there to choose by ([training] validation)",
 }
 
 
@@ -53,6 +54,13 @@ class PlannedCheck:
     required: bool
     obstacle: str
     """Why it cannot run on this model and data; empty when it can."""
+    lacking: Mapping[Capability, str] = field(default_factory=dict)
+    """What it uses and does without, and why."""
+
+    def is_given(self, capability: Capability) -> bool:
+        """Whether it runs and is given what this capability stands for."""
+        asked = capability in self.check.asks_for
+        return asked and not self.obstacle and capability not in self.lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,7 @@ def _planned(
         params=params,
         required=named,
         obstacle=obstacle_of(check, params, capabilities),
+        lacking={one: _LACKING[one] for one in sorted(check.uses - capabilities)},
     )
 
 

@@ -54,6 +54,8 @@ class Prepared:
         shifts: The named sets of rows out of distribution.
         shift_digests: Their digests, as they were read.
         training: The rows the model was trained on, where a check reads them.
+        validation: The rows to choose by, where a check reads them and there are some.
+        held_out: The splits that are neither audited nor trained on, where a check reads these.
     """
 
     model: Model
@@ -68,6 +70,8 @@ class Prepared:
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     shift_digests: Mapping[str, str] = field(default_factory=dict)
     training: AuditData | None = None
+    validation: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     @property
     def data_digest(self) -> str:

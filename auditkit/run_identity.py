@@ -99,6 +99,11 @@ def check_keys(
         config.online,
     ]
     params = {check.id: check.params for check in plan.suite.checks}
+    training = None
+    if prepared.training is not None:
+        others = {name: data.digest for name, data in prepared.held_out.items()}
+        training = [prepared.training.digest, others]
+    validation = None if prepared.validation is None else prepared.validation.digest
     return {
         entry.check.id: _sha256(
             [
@@ -107,11 +112,11 @@ def check_keys(
                 source_digest(entry.check),
                 params[entry.check.id],
                 entry.obstacle,
+                dict(entry.lacking),
                 sorted(entry.limits),
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
-                prepared.training.digest
-                if prepared.training is not None and Capability.TRAINING_ROWS in entry.check.needs
-                else None,
+                training if entry.is_given(Capability.TRAINING_ROWS) else None,
+                validation if entry.is_given(Capability.VALIDATION_ROWS) else None,
             ]
         )
         for entry in plan.checks

@@ -13,7 +13,7 @@ from importlib import import_module
 
 import numpy as np
 
-from auditkit.check import Check, Confidence, Context, Kept, Predictor
+from auditkit.check import Confidence, Context, Kept, Predictor
 from auditkit.data import AuditData, Shift
 from auditkit.ledger import Ledger
 from auditkit.measured import CheckRecord
@@ -48,21 +48,31 @@ class Workbench:
     seed: int
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    validation: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
 
     def context(
-        self, check: Check, predictor: Predictor, advance: Callable[[float], None], kept: Kept
+        self,
+        entry: PlannedCheck,
+        predictor: Predictor,
+        advance: Callable[[float], None],
+        kept: Kept,
     ) -> Context:
         """The context of one check, with random numbers of its own."""
+        trained = entry.is_given(Capability.TRAINING_ROWS)
         return Context(
             predictor=predictor,
             data=self.data,
             splits=self.splits,
             confidence=self.confidence,
-            rng=rng_of(check.id, self.seed),
+            rng=rng_of(entry.check.id, self.seed),
             advance=advance,
             kept=kept,
             shifts=self.shifts,
-            training=self.training if Capability.TRAINING_ROWS in check.needs else None,
+            training=self.training if trained else None,
+            validation=self.validation if entry.is_given(Capability.VALIDATION_ROWS) else None,
+            held_out=self.held_out if trained else {},
+            lacking=entry.lacking,
         )
 
 
@@ -118,7 +128,7 @@ def _import_for_both() -> None:
 
 def asks_more(entry: PlannedCheck) -> bool:
     """Whether a check has more to ask the model than the answers for the audited rows."""
-    return bool(_ASKING & entry.check.needs) and not entry.obstacle
+    return bool(_ASKING & entry.check.asks_for) and not entry.obstacle
 
 
 def _raise_what_it_raised(beside: Future[None]) -> None:
@@ -161,7 +171,7 @@ class _Crew:
         check_id, shared = entry.check.id, self._bench.predictor
         predictor = shared if asks_more(entry) else AnsweredRows(shared)
         began, before = time.perf_counter(), Counter(asdict(predictor.statistics))
-        context = self._bench.context(entry.check, predictor, advance, self._ledger.parts(check_id))
+        context = self._bench.context(entry, predictor, advance, self._ledger.parts(check_id))
         measured = measure(entry, context)
         cost = Counter(asdict(predictor.statistics))
         cost.subtract(before)

@@ -143,6 +143,8 @@ class Trial:
     ) -> None:
         self._data = prepared.audited
         self._shifts, self._training = prepared.shifts, prepared.training
+        self._validation = prepared.validation
+        self._held_out = prepared.held_out
         self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
         rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
         self._answers = tuple(Noted(MadeUp(prepared, rows, seed), rows) for seed in (0, 1))
@@ -250,7 +252,8 @@ class Trial:
         answers: Noted,
         advance: Callable[[float], None],
     ) -> Context:
-        trained = Capability.TRAINING_ROWS in entry.check.needs
+        trained = entry.is_given(Capability.TRAINING_ROWS)
+        validated = entry.is_given(Capability.VALIDATION_ROWS)
         return Context(
             answers,
             self._data.rows(sample),
@@ -260,6 +263,9 @@ class Trial:
             advance,
             shifts=sampled(self._shifts, sample, len(sample), self._seed),
             training=self._training if trained else None,
+            validation=self._validation if validated else None,
+            lacking=entry.lacking,
+            held_out=self._held_out if trained else {},
         )
 
 

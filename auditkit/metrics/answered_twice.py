@@ -25,6 +25,8 @@ class Twice:
         after: Answers of the second.
         shifts: The same of each set out of distribution, by name.
         inside: The same of the rows in distribution; None where there is no such set.
+        chosen_apart: Whether what is fitted in distribution is fitted to rows of another split, so
+            that all of `inside` is judged.
     """
 
     data: AuditData
@@ -32,6 +34,7 @@ class Twice:
     after: Predictions
     shifts: Mapping[str, Twice] = field(default_factory=dict)
     inside: Twice | None = None
+    chosen_apart: bool = False
 
     def rows(self, index: NDArray[np.int64]) -> Twice:
         """Some of the rows."""

@@ -95,15 +95,7 @@ def ece_bounds(
         rng: Draws the halves.
         clusters: Cluster of each row; a cluster is never split between the halves.
     """
-    own = _signs(table, np.ones(len(table.bins), dtype=bool))[table.bins] * table.excess
-    units = np.arange(len(table.bins)) if clusters is None else clusters
-    members = np.unique(units)
-    half = np.isin(units, rng.permutation(members)[: len(members) // 2])
-    crossed = np.where(
-        half,
-        _signs(table, ~half)[table.bins] * table.excess,
-        _signs(table, half)[table.bins] * table.excess,
-    )
+    own, crossed = own_errors(table), crossed_errors(table, rng, clusters)
     # The halves share their signs, so the crossed rows are not quite independent. Bernstein's
     # bound absorbs that; a t interval of clusters gets half the error.
     strict = alpha if clusters is None else alpha / 2
@@ -112,6 +104,26 @@ def ece_bounds(
     assert upper is not None
     assert lower is not None
     return Interval(min(max(lower, 0.0), 1.0), min(max(upper, 0.0), 1.0))
+
+
+def own_errors(table: Reliability) -> Values:
+    """Excess of each row (n,) with the sign of its bin: their mean is the calibration error."""
+    whole = np.ones(len(table.bins), dtype=bool)
+    return np.asarray(_signs(table, whole)[table.bins] * table.excess)
+
+
+def crossed_errors(
+    table: Reliability, rng: np.random.Generator, clusters: NDArray[np.int64] | None = None
+) -> Values:
+    """As `own_errors`, with signs learnt on the other half of the rows; of whole clusters."""
+    units = np.arange(len(table.bins)) if clusters is None else clusters
+    members = np.unique(units)
+    half = np.isin(units, rng.permutation(members)[: len(members) // 2])
+    return np.where(
+        half,
+        _signs(table, ~half)[table.bins] * table.excess,
+        _signs(table, half)[table.bins] * table.excess,
+    )
 
 
 def ece_change(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,14 +24,17 @@ from auditkit.metrics.calibration import (
     Reliability,
     bounded_mean,
     brier_scores,
+    crossed_errors,
     ece_bounds,
     ece_change,
+    own_errors,
     reliability,
 )
-from auditkit.metrics.shifted import INSIDE, Side, guarded, halves, rise, sides
+from auditkit.metrics.shifted import INSIDE, Side, can_choose, guarded, halves, rise, sides
 from auditkit.metrics.temperature import fit_temperature, log_probabilities, scaled
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats
+from auditkit.stats.shared_clusters import Clusters, mean_difference, share_clusters, wider
 
 PAIRED = "paired Bayesian bootstrap"
 
@@ -64,19 +67,28 @@ def calibration_shift_measurements(
 ) -> Iterator[Measurement]:
     """How much worse calibrated each set is, and what the temperature mends."""
     inside, sets = sides(context)
-    chosen, judged = halves(inside.data)
-    if not len(chosen) or not len(judged):
-        raise NotApplicable("there are too few rows in distribution for two halves.")
-    first = inside.rows(chosen)
+    first, judged = _fitted_and_judged(context, inside)
     temperature = fit_temperature(log_probabilities(first.probabilities), first.labels)
-    here, *there = (
-        _calibrated(side, temperature, params.bins) for side in (inside.rows(judged), *sets)
-    )
+    here, *there = (_calibrated(side, temperature, params.bins) for side in (judged, *sets))
     seed = int(context.rng.integers(2**32))
-    yield _gain(context, [here, *there], temperature, seed)
+    yield _gain(context, [here, *there], (temperature, first), seed)
     for one in there:
         yield _error_rise(context, here, one, (len(sets), seed))
         yield _brier_rise(context, here, one, len(sets))
+
+
+def _fitted_and_judged(context: Context, inside: Side) -> tuple[Side, Side]:
+    """The rows that the temperature is fitted to, and those in distribution that are judged."""
+    validation = context.validation
+    if validation is not None and can_choose(validation):
+        answers = context.predictor.predict(validation.inputs)
+        return Side("the validation split", validation, answers), inside
+    chosen, judged = halves(inside.data)
+    if not len(chosen) or not len(judged):
+        raise NotApplicable("there are too few rows in distribution for two halves.")
+    return replace(inside.rows(chosen), name="half of the rows in distribution"), inside.rows(
+        judged
+    )
 
 
 def _calibrated(side: Side, temperature: float, bins: int) -> _Calibrated:
@@ -101,10 +113,12 @@ def _error_rise(
     family: tuple[int, int],
 ) -> Measurement:
     comparisons, seed = family
+    shared = share_clusters(*_clusters(here, there))
 
     def bounds(alpha: float) -> Interval:
         inside, outside = (_error_bounds(one, alpha, seed) for one in (here, there))
-        return rise(here.plain.ece, inside, there.plain.ece, outside)
+        found = rise(here.plain.ece, inside, there.plain.ece, outside)
+        return wider(found, _shared_rise(here, there, alpha, seed)) if shared else found
 
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
     claim, corrected = (bounds(alpha) for alpha in levels)
@@ -131,13 +145,16 @@ def _brier_rise(
     context: Context, here: _Calibrated, there: _Calibrated, comparisons: int
 ) -> Measurement:
     means = [float(one.brier.mean()) for one in (here, there)]
+    briers, clusters = (there.brier, here.brier), _clusters(here, there)
+    shared = share_clusters(*clusters)
 
     def bounds(alpha: float) -> Interval:
         inside, outside = (
             bounded_mean(one.brier, (0.0, 2.0), alpha, one.side.data.clusters)
             for one in (here, there)
         )
-        return independent_difference(means[1], outside, means[0], inside)
+        found = independent_difference(means[1], outside, means[0], inside)
+        return wider(found, mean_difference(*briers, clusters, alpha)) if shared else found
 
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(comparisons)
     claim, corrected = (bounds(alpha) for alpha in levels)
@@ -151,11 +168,35 @@ def _brier_rise(
     )
 
 
+def _shared_rise(here: _Calibrated, there: _Calibrated, alpha: float, seed: int) -> Interval:
+    """Bounds that allow for clusters on both sides, as `ece_bounds` makes them of one.
+
+    Signs of the rows themselves overshoot an error and crossed ones fall short of it, so that the
+    first on the set and the second in distribution bound the rise from above, and the other way
+    round from below.
+    """
+    clusters = _clusters(here, there)
+    # One seed for every level, as for the bounds of one side.
+    inside, outside = (
+        crossed_errors(one.plain, np.random.default_rng(seed), one.side.data.clusters)
+        for one in (here, there)
+    )
+    upper = mean_difference(own_errors(there.plain), inside, clusters, alpha / 2).upper
+    lower = mean_difference(outside, own_errors(here.plain), clusters, alpha / 2).lower
+    return Interval(
+        None if lower is None else max(lower, -1.0), None if upper is None else min(upper, 1.0)
+    )
+
+
+def _clusters(here: _Calibrated, there: _Calibrated) -> tuple[Clusters, Clusters]:
+    return there.side.data.clusters, here.side.data.clusters
+
+
 def _gain(
-    context: Context, found: Sequence[_Calibrated], temperature: float, seed: int
+    context: Context, found: Sequence[_Calibrated], fitted: tuple[float, Side], seed: int
 ) -> Measurement:
     """What the temperature mends in distribution, with everything else beside it."""
-    here = found[0]
+    here, (temperature, by) = found[0], fitted
     levels = context.confidence.claim_alpha, context.confidence.corrected_alpha(1)
     claim, corrected = (_mended(here, alpha, seed) for alpha in levels)
     gains = Estimates(
@@ -173,6 +214,7 @@ def _gain(
         PAIRED,
         0.0,
         "nothing",
+        "set",
     )
     return Measurement(
         "scaling_gain",
@@ -181,7 +223,7 @@ def _gain(
         Bounds(claim, corrected, PAIRED),
         here.side.slice,
         f"Temperature {temperature:.3g}: calibration error {here.plain.ece:.4g} as answered, "
-        f"{here.warm.ece:.4g} scaled.",
+        f"{here.warm.ece:.4g} scaled. Fitted to {len(by):,} rows: {by.name}.",
         evidence=(_errors(found, seed), gains, _table(found, temperature)),
     )
 
@@ -208,6 +250,7 @@ def _errors(found: Sequence[_Calibrated], seed: int) -> Estimates:
         f"{_method(found[0].side)}, cross-fitted",
         found[0].plain.ece,
         INSIDE,
+        "set",
     )
 
 

@@ -169,4 +169,5 @@ def _accuracies(found: Contrasts) -> Estimates:
         hits, n = int(flags.sum()), len(found)
         whisker = share_interval(np.asarray(flags), found.clusters, WHISKER_ALPHA)
         rows.append(Estimate(name, n, hits / n, whisker, hits))
-    return Estimates("Answered rightly", tuple(rows), WHISKER_LEVEL, _share_method(found))
+    method = _share_method(found)
+    return Estimates("Answered rightly", tuple(rows), WHISKER_LEVEL, method, of="texts")

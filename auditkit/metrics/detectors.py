@@ -16,8 +16,10 @@ from auditkit.model import Head
 
 Floats = NDArray[np.float64]
 
+OF_PROBABILITIES = ("msp", "entropy")
+"""Detectors that need nothing but the probabilities."""
 OF_LOGITS = ("msp", "max-logit", "energy", "entropy")
-"""Detectors that need nothing but the answer."""
+"""Detectors that need nothing but the answer: these two, and two that read its logits."""
 OF_TRAINING = ("mahalanobis", "knn", "vim")
 """Detectors that are fitted to training rows."""
 DETECTORS = OF_LOGITS + OF_TRAINING
@@ -30,6 +32,20 @@ def log_sum_exp(logits: Floats) -> Floats:
     """log Σ exp of each row, without overflow."""
     top = logits.max(axis=1)
     return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
+
+
+def probability_scores(probabilities: Floats) -> dict[str, Floats]:
+    """Scores (n,) of probabilities (n, classes), by detector of `OF_PROBABILITIES`.
+
+    Those of `logit_scores`. The others cannot be known: probabilities say nothing of the level of
+    the logits they were made from.
+    """
+    from scipy.special import entr
+
+    return {
+        "msp": 1.0 - probabilities.max(axis=1),
+        "entropy": np.asarray(entr(probabilities).sum(axis=1)),
+    }
 
 
 def logit_scores(logits: Floats) -> dict[str, Floats]:

@@ -67,6 +67,7 @@ class _Apart:
 
     auc: AucEstimate
     held: int
+    clusters: NDArray[np.int64] | None
     by_probe: Tested
     by_mean: Tested
 
@@ -86,7 +87,9 @@ class _Compared:
             "auc",
             found.auc.value,
             found.held,
-            levels.bounds(partial(auc_interval, found.auc), "DeLong, logit scale"),
+            levels.bounds(
+                partial(auc_interval, found.auc, clusters=found.clusters), "DeLong, logit scale"
+            ),
             "",
             f"{len(self._trained):,} training rows and {len(audited):,} audited ones, half of them "
             f"to learn from. Permutation p-values: {found.by_probe.p:.3f} by the probe, "
@@ -100,15 +103,20 @@ class _Compared:
         vectors = np.concatenate([self._known, self._context.predictor.embed(other.inputs)])
         rng, is_other = self._context.rng, np.arange(len(vectors)) >= len(self._known)
         sample = Attribute("sample", ("trained", "other"), is_other.astype(np.int64))
-        placed = AuditData((*self._trained.inputs, *other.inputs), None, ())
+        clusters = None
+        if self._trained.clusters is not None and other.clusters is not None:
+            clusters = np.concatenate([self._trained.clusters, other.clusters])
+        # A cluster with a row in both samples would teach the probe the wrong answer for the other.
+        placed = AuditData((*self._trained.inputs, *other.inputs), None, (), clusters=clusters)
         halves = Halves.of(placed, vectors, rng)
         probabilities = group_probabilities(vectors, sample, halves)
         if probabilities is None:
             probabilities = np.full((len(halves.held), 2), 0.5)
         told = group_aucs(probabilities, sample, halves.held)[1]
-        by_probe = auc_test(probabilities[:, 1], is_other[halves.held], rng)
-        first, second = vectors[~is_other], vectors[is_other]
-        return _Apart(told, len(halves.held), by_probe, mean_discrepancy_test(first, second, rng))
+        own = None if clusters is None else clusters[halves.held]
+        by_probe = auc_test(probabilities[:, 1], is_other[halves.held], rng, own)
+        by_mean = mean_discrepancy_test(vectors[~is_other], vectors[is_other], rng, clusters)
+        return _Apart(told, len(halves.held), own, by_probe, by_mean)
 
     def _table(self, found: _Apart, audited: AuditData, most_rows: int) -> tuple[Evidence, ...]:
         rows = [self._row("audited rows in distribution", found, audited)]
@@ -119,21 +127,21 @@ class _Compared:
         return (
             Table(
                 f"Beside {len(self._known):,} training rows, in embedding space",
-                ("rows", "n", f"AUC of a linear probe ({WHISKER_LEVEL:.0%} interval)", "p",
-                 "squared mean discrepancy", "p "),
+                ("rows", "n", f"AUC of a linear probe ({100 * WHISKER_LEVEL:.0f} % interval)",
+                 "p of the AUC", "squared mean discrepancy", "p of the discrepancy"),
                 tuple(rows),
             ),
         )  # fmt: skip
 
     def _row(self, name: str, found: _Apart, other: AuditData) -> tuple[str | int | float, ...]:
-        whisker = auc_interval(found.auc, WHISKER_ALPHA)
+        whisker = auc_interval(found.auc, WHISKER_ALPHA, found.clusters)
         return (
             name,
             len(other),
             f"{found.by_probe.value:.3f} ({whisker.lower:.3f} to {whisker.upper:.3f})",
-            f"{found.by_probe.p:.3f}",
-            f"{found.by_mean.value:.4f}",
-            f"{found.by_mean.p:.3f}",
+            found.by_probe.p,
+            found.by_mean.value,
+            found.by_mean.p,
         )
 
 
@@ -142,12 +150,13 @@ def _stabilities(
 ) -> Iterator[Measurement]:
     """The population stability index of each property."""
     found = [
-        (name, *histograms(first, second, bins))
+        (name, *histograms(first, second, bins), bin_names(first, second, bins))
         for name, first, second in properties(trained, audited)
     ]
     usable = [one for one in found if len(one[1]) > 1]
     levels = Levels.of(context.confidence, len(usable))
-    for name, first, second in usable:
+    for name, first, second, ranges in usable:
+        of_label = [audited.class_names[int(code)] for code in ranges] if name == "label" else None
         tested = stability_test(first, second, context.rng)
         measured = Measurement(
             "stability_index",
@@ -160,7 +169,7 @@ def _stabilities(
             ),
             name,
             f"Permutation p {tested.p:.3f}.",
-            evidence=(_histogram_table(name, first, second),),
+            evidence=(_histogram_table(name, of_label or ranges, first, second),),
         )
         yield guarded(measured, min(len(trained), len(audited)))
 
@@ -195,23 +204,41 @@ def histograms(
     first: Floats, second: Floats, bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Counts of both samples in bins that hold as many rows of both together, ties apart."""
-    both = np.concatenate([first, second])
-    values = np.unique(both)
-    if len(values) > bins:
-        cuts = np.unique(np.quantile(both, np.arange(1, bins) / bins, method="lower"))
-        one, other = np.searchsorted(cuts, first), np.searchsorted(cuts, second)
-        size = len(cuts) + 1
-    else:
-        one, other = np.searchsorted(values, first), np.searchsorted(values, second)
-        size = len(values)
+    (one, other), size = _binned(first, second, bins)
     counts = np.stack([np.bincount(one, minlength=size), np.bincount(other, minlength=size)])
     filled = counts[:, counts.sum(axis=0) > 0].astype(np.int64)
     return filled[0], filled[1]
 
 
-def _histogram_table(name: str, first: NDArray[np.int64], second: NDArray[np.int64]) -> Table:
+def bin_names(first: Floats, second: Floats, bins: int) -> list[str]:
+    """The smallest and the largest value in each bin of `histograms`, as a range."""
+    both = np.concatenate([first, second])
+    codes = np.concatenate(_binned(first, second, bins)[0])
+    ends = [(both[codes == code].min(), both[codes == code].max()) for code in np.unique(codes)]
+    return [f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends]
+
+
+def _binned(
+    first: Floats, second: Floats, bins: int
+) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], int]:
+    """The bin of each row of both samples, and how many bins there may be."""
+    both = np.concatenate([first, second])
+    values = np.unique(both)
+    if len(values) > bins:
+        cuts = np.unique(np.quantile(both, np.arange(1, bins) / bins, method="lower"))
+        return (np.searchsorted(cuts, first), np.searchsorted(cuts, second)), len(cuts) + 1
+    return (np.searchsorted(values, first), np.searchsorted(values, second)), len(values)
+
+
+def _histogram_table(
+    name: str, names: list[str], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> Table:
     rows = [
-        (number + 1, f"{a / first.sum():.3f}", f"{b / second.sum():.3f}")
-        for number, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True))
+        (bin, float(a / first.sum()), float(b / second.sum()))
+        for bin, a, b in zip(names, first.tolist(), second.tolist(), strict=True)
     ]
-    return Table(f"{name}: share of rows in each bin", ("bin", "trained", "audited"), tuple(rows))
+    return Table(
+        f"{name[0].upper()}{name[1:]}: share of the rows in each bin",
+        (name, "trained on", "audited"),
+        tuple(rows),
+    )

@@ -19,8 +19,16 @@ from auditkit.finding import (
     Measurement,
     Table,
 )
-from auditkit.metrics.detectors import Reference, logit_scores
+from auditkit.metrics.detectors import (
+    OF_LOGITS,
+    OF_PROBABILITIES,
+    OF_TRAINING,
+    Reference,
+    logit_scores,
+    probability_scores,
+)
 from auditkit.metrics.group_pairs import Levels
+from auditkit.model import Capability
 from auditkit.stats.auc import AucEstimate, auc_components, auc_interval
 from auditkit.stats.detection import average_precision, kept_outside, kept_outside_interval
 
@@ -29,6 +37,9 @@ Rows = NDArray[np.int64]
 
 FEWEST_TRAINING = 20
 """Training rows below which no detector is fitted to them."""
+FEW_TRAINING = f"it is fitted to training rows, and there are fewer than {FEWEST_TRAINING} of them"
+NO_LOGITS = "it reads logits, and only the model's probabilities are known"
+_OF_LOGITS_ALONE = tuple(name for name in OF_LOGITS if name not in OF_PROBABILITIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +68,57 @@ def detection_measurements(context: Context, params: DetectionParams) -> Iterato
     for done, (name, shift) in enumerate(context.shifts.items()):
         rows = _drawn(np.arange(len(shift.data)), params.most_rows, context.rng)
         far = shift.data.rows(rows)
-        told = _Told(name, kept, far, near, scorer.scores(far))
+        told = _Told(name, kept, far, near, scorer.scores(far), scorer.left_out)
         yield from told.measurements(context, params, _said(shift, rows))
         context.advance((done + 1) / len(context.shifts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scorer:
-    """Scores rows by every detector there is enough to fit for."""
+    """Scores rows by every detector that model and data offer enough for.
+
+    Attributes:
+        context: Answers and embeddings.
+        reference: The training rows; None where they or the embeddings are lacking.
+        left_out: Why the detectors that are left out are, by detector.
+    """
 
     context: Context
     reference: Reference | None
+    left_out: Mapping[str, str]
 
     @classmethod
     def of(cls, context: Context, params: DetectionParams) -> _Scorer:
         """Fit to a sample of the training rows."""
+        if why := context.lacking.get(Capability.EMBEDDINGS):
+            left_out = dict.fromkeys(_OF_LOGITS_ALONE, NO_LOGITS)
+            return cls(context, None, left_out | dict.fromkeys(OF_TRAINING, why))
         training = context.training
         if training is None or len(training) < FEWEST_TRAINING:
-            return cls(context, None)
+            why = FEW_TRAINING
+            if training is None:
+                why = context.lacking.get(Capability.TRAINING_ROWS, why)
+            return cls(context, None, dict.fromkeys(OF_TRAINING, why))
         rows = _drawn(np.arange(len(training)), params.training_rows, context.rng)
         sample, head = training.rows(rows), context.predictor.head()
         embeddings = context.predictor.embed(sample.inputs).astype(np.float64)
         labels = sample.labels
         if labels is None:
             labels = head.logits(embeddings).argmax(axis=1).astype(np.int64)
-        return cls(context, Reference(embeddings, labels, head, params.neighbours))
+        return cls(context, Reference(embeddings, labels, head, params.neighbours), {})
 
     def scores(self, data: AuditData) -> dict[str, Floats]:
         """Scores of the rows, by detector."""
         predictor = self.context.predictor
+        if not len(data):
+            return {}
+        if Capability.EMBEDDINGS in self.context.lacking:
+            probabilities = predictor.predict(data.inputs).probabilities
+            assert probabilities is not None
+            return probability_scores(probabilities)
         embeddings = predictor.embed(data.inputs).astype(np.float64)
-        found = logit_scores(predictor.head().logits(embeddings)) if len(data) else {}
-        if self.reference is not None and len(data):
+        found = logit_scores(predictor.head().logits(embeddings))
+        if self.reference is not None:
             found |= self.reference.scores(embeddings)
         return found
 
@@ -102,6 +132,7 @@ class _Told:
     far: AuditData
     near_scores: Mapping[str, Floats]
     far_scores: Mapping[str, Floats]
+    left_out: Mapping[str, str]
 
     @property
     def n(self) -> int:
@@ -140,7 +171,7 @@ class _Told:
                 len(context.shifts),
             ),
             self.name,
-            f"By {params.judged}. {said}",
+            " ".join([f"By {params.judged}. {said}", *self._left_out()]),
             evidence=(self._chart(), self._table()),
             units=self._units(area),
         )
@@ -183,7 +214,13 @@ class _Told:
     def _lacking(self, judged: str) -> str:
         if not len(self.kept) or not len(self.far):
             return "no row in distribution" if not len(self.kept) else "no row in the set"
-        return f"{judged} is fitted to training rows, and there are fewer than {FEWEST_TRAINING}"
+        return f"{judged} is left out: {self.left_out[judged]}"
+
+    def _left_out(self) -> Iterator[str]:
+        """A sentence for each reason to leave detectors out."""
+        for why in dict.fromkeys(self.left_out.values()):
+            names = [detector for detector, own in self.left_out.items() if own == why]
+            yield f"Left out: {', '.join(names)} ({why})."
 
     def _chart(self) -> Estimates:
         rows = []
@@ -193,7 +230,7 @@ class _Told:
             rows.append(Estimate(detector, self.n, area.value, whisker))
         return Estimates(
             f"AUROC of telling {self.name} from rows in distribution, by detector",
-            tuple(rows), WHISKER_LEVEL, "DeLong, logit scale", 0.5, "guessing",
+            tuple(rows), WHISKER_LEVEL, "DeLong, logit scale", 0.5, "guessing", "detector",
         )  # fmt: skip
 
     def _table(self) -> Table:
@@ -227,7 +264,7 @@ def _cell(value: float | None, interval: Interval) -> str:
         return "undefined"
     lower = 0.0 if interval.lower is None else interval.lower
     upper = 1.0 if interval.upper is None else interval.upper
-    return f"{value:.3f} ({lower:.3f} to {upper:.3f})"
+    return f"{value:.3f} ({lower:.3f}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{upper:.3f})"
 
 
 def _effective(clusters: NDArray[np.int64] | None) -> float:

@@ -152,6 +152,7 @@ def _area(context: Context, here: Side, sets: Sequence[Side]) -> Measurement:
         METHOD,
         found[0].value,
         here.name,
+        "set",
     )
     return Measurement(
         "aurc",

@@ -10,13 +10,14 @@ import numpy as np
 
 from auditkit.finding import Interval
 from auditkit.metrics.answered_twice import Recomputed, Twice, Which
-from auditkit.metrics.calibration import brier_scores, ece_change, reliability
+from auditkit.metrics.calibration import brier_scores, ece_change, own_errors, reliability
 from auditkit.metrics.shifted import Rows, halves
 from auditkit.model import Predictions
 from auditkit.stats.changes import mirrored
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats, mean_interval
 from auditkit.stats.paired import paired_gap
+from auditkit.stats.shared_clusters import mean_difference, share_clusters, wider
 
 
 class _Moved(NamedTuple):
@@ -25,6 +26,8 @@ class _Moved(NamedTuple):
     before: float
     after: float
     interval: Interval
+    gains: Floats
+    """Values (n,) of the rows whose mean is after less before."""
 
 
 def drop(
@@ -34,12 +37,12 @@ def drop(
     rng: np.random.Generator,  # noqa: ARG001 - exact
 ) -> Recomputed | None:
     """The accuracy in distribution less that on the set of the slice's name."""
-    found = _rise(which, twice, lambda rows: _accuracy(rows, alpha))
+    method = "Tango, paired" if twice.data.clusters is None else "paired, cluster-robust t"
+    found = _rise(which, twice, alpha, lambda rows: _accuracy(rows, alpha), f"{method},")
     if found is None:
         return None
-    method = "Tango, paired" if twice.data.clusters is None else "paired, cluster-robust t"
-    return Recomputed(
-        -found.before, -found.after, mirrored(found.interval), f"{method}, on both sides"
+    return replace(
+        found, before=-found.before, after=-found.after, interval=mirrored(found.interval)
     )
 
 
@@ -54,12 +57,10 @@ def error_rise(
             for one in (rows.before, rows.after)
         ]
         interval = ece_change(tables[0], tables[1], rows.data.clusters, alpha, rng)
-        return _Moved(tables[0].ece, tables[1].ece, interval)
+        gains = own_errors(tables[1]) - own_errors(tables[0])
+        return _Moved(tables[0].ece, tables[1].ece, interval, gains)
 
-    found = _rise(which, _judged(twice), error)
-    if found is None:
-        return None
-    return Recomputed(*found, "paired Bayesian bootstrap on both sides")
+    return _rise(which, _judged(twice), alpha, error, "paired Bayesian bootstrap")
 
 
 def brier_rise(
@@ -75,14 +76,19 @@ def brier_rise(
             brier_scores(_scores(one), _labels(rows)) for one in (rows.before, rows.after)
         )
         interval = mean_interval(after - before, alpha, rows.data.clusters, support=(-2.0, 2.0))
-        return _Moved(float(before.mean()), float(after.mean()), interval)
+        return _Moved(float(before.mean()), float(after.mean()), interval, after - before)
 
-    found = _rise(which, _judged(twice), brier)
-    return None if found is None else Recomputed(*found, "paired t on both sides")
+    return _rise(which, _judged(twice), alpha, brier, "paired t")
 
 
-def _rise(which: Which, twice: Twice, moved: Callable[[Twice], _Moved]) -> _Moved | None:
-    """What lies between the set of the slice's name and the rows in distribution."""
+def _rise(
+    which: Which, twice: Twice, alpha: float, moved: Callable[[Twice], _Moved], method: str
+) -> Recomputed | None:
+    """What lies between the set of the slice's name and the rows in distribution.
+
+    Where a cluster has rows on both sides the interval is no narrower than one of clusters summed
+    over both.
+    """
     outside = twice.shifts.get(which.slice)
     if outside is None or twice.inside is None:
         return None
@@ -90,12 +96,17 @@ def _rise(which: Which, twice: Twice, moved: Callable[[Twice], _Moved]) -> _Move
     interval = independent_difference(
         there.after - there.before, there.interval, here.after - here.before, here.interval
     )
-    return _Moved(there.before - here.before, there.after - here.after, interval)
+    clusters = outside.data.clusters, twice.inside.data.clusters
+    if share_clusters(*clusters):
+        interval = wider(interval, mean_difference(there.gains, here.gains, clusters, alpha))
+    return Recomputed(
+        there.before - here.before, there.after - here.after, interval, f"{method} on both sides"
+    )
 
 
 def _judged(twice: Twice) -> Twice:
-    """Only the half in distribution that calibration is judged by."""
-    if twice.inside is None:
+    """Only the rows in distribution that calibration is judged by."""
+    if twice.inside is None or twice.chosen_apart:
         return twice
     return replace(twice, inside=twice.inside.rows(halves(twice.inside.data)[1]))
 
@@ -103,13 +114,13 @@ def _judged(twice: Twice) -> Twice:
 def _accuracy(rows: Twice, alpha: float) -> _Moved:
     labels = _labels(rows)
     before, after = (np.asarray(one.labels == labels) for one in (rows.before, rows.after))
+    gain = after.astype(np.float64) - before
     if rows.data.clusters is None:
         mended, broken = int((after & ~before).sum()), int((before & ~after).sum())
         interval = paired_gap(mended, broken, len(labels), alpha)
     else:
-        gain = after.astype(np.float64) - before
         interval = mean_interval(gain, alpha, rows.data.clusters, support=(-1.0, 1.0))
-    return _Moved(float(before.mean()), float(after.mean()), interval)
+    return _Moved(float(before.mean()), float(after.mean()), interval, gain)
 
 
 def _labels(rows: Twice) -> Rows:

@@ -116,6 +116,11 @@ def halves(data: AuditData) -> tuple[Rows, Rows]:
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
+def can_choose(validation: AuditData | None) -> bool:
+    """Whether there are rows of another split to choose by, and as many as a side must have."""
+    return validation is not None and len(validation) >= FEWEST
+
+
 def guarded(measurement: Measurement, rows: int) -> Measurement:
     """The measurement of the smallest side's rows; without a claim when they are too few.
 
@@ -235,6 +240,7 @@ def _accuracies(inside: Side, sets: Sequence[Side]) -> Estimates:
         "Wilson" if inside.data.clusters is None else "Clopper-Pearson on effective counts",
         float(inside.right.mean()),
         INSIDE,
+        "set",
     )
 
 

@@ -242,14 +242,19 @@ def _finding(row: Row, result: AuditResult, room: Room) -> FindingView:
         chart=charts.interval_chart(finding),
         facts=_finding_facts(finding, result.suite),
         note=note,
-        reading=guide.reading if measured else "",
-        remedy=guide.remedy if finding.outcome in _TROUBLE else "",
+        reading=_unquoted(guide.reading) if measured else "",
+        remedy=_unquoted(guide.remedy) if finding.outcome in _TROUBLE else "",
         evidence=tuple(
             evidence_view(piece, room) for piece in (measured.evidence if measured else ())
         ),
         # A number that is reported and not judged is there to be looked at.
         open=finding.outcome in _TROUBLE or (measured is not None and finding.limit is None),
     )
+
+
+def _unquoted(text: str) -> str:
+    """Without the backticks that set names apart in Markdown."""
+    return text.replace("`", "")
 
 
 def _finding_facts(finding: Finding, suite: Suite) -> tuple[Fact, ...]:

@@ -56,6 +56,7 @@ class EstimatesView:
     rows: tuple[EstimateView, ...]
     more: int
     noted: bool
+    of: str
     kind: Literal["estimates"] = "estimates"
 
 
@@ -161,6 +162,7 @@ def _estimates(evidence: Estimates, room: Room) -> EstimatesView:
         ),
         more=len(evidence.rows) - len(rows),
         noted=any(row.note for row in rows),
+        of=plain(evidence.of.capitalize(), CELL),
     )
 
 

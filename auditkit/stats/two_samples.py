@@ -97,11 +97,17 @@ def stability_test(first: ArrayLike, second: ArrayLike, rng: np.random.Generator
     return _tested(stability_index(one, other), values)
 
 
-def auc_test(scores: ArrayLike, second: ArrayLike, rng: np.random.Generator) -> Tested:
+def auc_test(
+    scores: ArrayLike,
+    second: ArrayLike,
+    rng: np.random.Generator,
+    clusters: NDArray[np.int64] | None = None,
+) -> Tested:
     """AUC of scores (n,) that were learnt on other rows, and its chance under relabelling.
 
     A classifier two-sample test (Lopez-Paz & Oquab 2017; Kim et al. 2021). `second` (n,) says which
     rows are of the second sample, which should score higher; of one sample alone nothing is told.
+    `clusters` (n,) with a row in either sample keep one in either, see `relabelled`.
     """
     from scipy.stats import rankdata
 
@@ -115,15 +121,39 @@ def auc_test(scores: ArrayLike, second: ArrayLike, rng: np.random.Generator) -> 
     def area(rows: NDArray[np.bool_]) -> float:
         return float((ranks[rows].sum() - least) / (n * m))
 
-    values = np.array([area(rng.permutation(is_second)) for _ in range(RELABELLINGS)])
+    values = np.array([area(relabelled(is_second, clusters, rng)) for _ in range(RELABELLINGS)])
     return _tested(area(is_second), values)
 
 
-def mean_discrepancy_test(first: Floats, second: Floats, rng: np.random.Generator) -> Tested:
+def relabelled(
+    second: NDArray[np.bool_], clusters: NDArray[np.int64] | None, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which rows are of the second sample (n,), dealt anew as if the samples were one.
+
+    The two rows of a cluster that has one in either sample change places or do not; all others are
+    dealt at random. A cluster has at most one row in a sample.
+    """
+    if clusters is None:
+        return rng.permutation(second)
+    _, number, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    paired, found = sizes[number] > 1, second.copy()
+    swapped = rng.random(len(sizes)) < 0.5
+    found[paired] ^= swapped[number[paired]]
+    found[~paired] = rng.permutation(second[~paired])
+    return found
+
+
+def mean_discrepancy_test(
+    first: Floats,
+    second: Floats,
+    rng: np.random.Generator,
+    clusters: NDArray[np.int64] | None = None,
+) -> Tested:
     """Unbiased squared maximum mean discrepancy, and its chance under relabelling.
 
     Gretton et al. 2012, equation 3, with a Gaussian kernel exp(-d² / (2 σ²)) whose σ is the median
-    distance of all rows. May be negative. Both (rows, width) with at least two rows.
+    distance of all rows. May be negative. Both (rows, width) with at least two rows. `clusters` of
+    the rows of both, as in `auc_test`.
     """
     both = np.concatenate([first, second]).astype(np.float64)
     squares = (both**2).sum(axis=1)
@@ -132,7 +162,9 @@ def mean_discrepancy_test(first: Floats, second: Floats, rng: np.random.Generato
     kernel = np.exp(-distances / (2 * max(float(np.median(above)), 1e-300)))
     np.fill_diagonal(kernel, 0.0)
     of_first = np.arange(len(both)) < len(first)
-    labels = np.stack([of_first, *(rng.permutation(of_first) for _ in range(RELABELLINGS))], axis=1)
+    labels = np.stack(
+        [of_first, *(relabelled(of_first, clusters, rng) for _ in range(RELABELLINGS))], axis=1
+    )
     values = _discrepancies(kernel, labels.astype(np.float64))
     return _tested(float(values[0]), values[1:])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,9 @@ from auditkit.config import AuditConfig
 from auditkit.content import content_digest, content_key
 from auditkit.data import MISSING, AuditData
 from auditkit.errors import ConfigError, DataError, nearest
+from auditkit.model import Capability
 from auditkit.models.thresholded import ThresholdedModel
+from auditkit.ood_sets import apart
 from auditkit.preflight import Prepared, read_rows
 from auditkit.remedy import Need, Remedy, RemedyError
 from auditkit.sources import read_table
@@ -88,14 +90,60 @@ def names_training_rows(config: AuditConfig, prepared: Prepared) -> bool:
 def trained_on(config: AuditConfig, prepared: Prepared) -> AuditData:
     """The rows the model was trained on; also those that are audited, too.
 
+    Clusters are numbered together with those of the audited rows; a cluster of a file of its own is
+    none of theirs.
+
     Raises:
         AuditkitError: The file cannot be read, or has no such split.
     """
     data, file = _source(config, prepared)
     rows = data.rows(_split(data, config.training.split, "training.split", file))
+    if data is not prepared.data:
+        judged = [prepared.data, *(shift.data for shift in prepared.shifts.values())]
+        rows = replace(rows, clusters=apart(rows, judged))
     if isinstance(prepared.model, ThresholdedModel) and data is not prepared.data:
         return prepared.model.with_groups(rows)
     return rows
+
+
+def names_validation_rows(config: AuditConfig, prepared: Prepared) -> bool:
+    """Whether there may be rows to choose by; a file named in `training` is not looked into."""
+    if config.training.path is not None:
+        return Capability.NEW_INPUTS in prepared.model.capabilities
+    split = config.training.validation or VALIDATION
+    return split != config.data.evaluate and split in prepared.data.splits
+
+
+def validated_on(config: AuditConfig, prepared: Prepared) -> AuditData | None:
+    """The labelled rows of the split to choose by; None where there are none.
+
+    Those that are audited, in a set out of distribution or trained on are left out, and those that
+    share a cluster with an audited row or one of a set.
+
+    Raises:
+        AuditkitError: The file cannot be read, or has not the split that is named.
+    """
+    data, file = _source(config, prepared)
+    split = config.training.validation or VALIDATION
+    if data.labels is None or (config.training.validation is None and split not in data.splits):
+        return None
+    rows = _split(data, split, "training.validation", file)
+    judged = [prepared.audited, *(shift.data for shift in prepared.shifts.values())]
+    used = {digest for part in judged for digest in _digests(part.inputs)}
+    used |= set(_digests([data.inputs[row] for row in data.splits.get(config.training.split, ())]))
+    fresh = np.array([one not in used for one in _digests(data.rows(rows).inputs)], dtype=bool)
+    if data is prepared.data and data.clusters is not None:
+        for part in judged:
+            assert part.clusters is not None
+            fresh &= ~np.isin(data.clusters[rows], part.clusters)
+    return data.rows(rows[fresh]) if fresh.any() else None
+
+
+def held_out_splits(config: AuditConfig, prepared: Prepared) -> dict[str, AuditData]:
+    """The named splits of the data file that are neither audited nor trained on."""
+    known = {config.data.evaluate, config.training.split}
+    data = prepared.data
+    return {name: data.rows(rows) for name, rows in data.splits.items() if name not in known}
 
 
 def require(remedy: Remedy, rows: RemedyRows) -> None:

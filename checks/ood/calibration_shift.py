@@ -18,6 +18,7 @@ from auditkit.model import Capability
     title="Probabilities mean about as much where the model was not trained",
     severity=Severity.MEDIUM,
     needs={Capability.LABELS, Capability.PROBABILITIES, Capability.SHIFTS},
+    uses={Capability.VALIDATION_ROWS},
     params=CalibrationShiftParams,
     limits=(
         Limit("ece_rise", "max", 0.1, lowest=-1.0, means="a rise of the calibration error"),
@@ -30,9 +31,11 @@ def calibration_shift(context: Context, params: CalibrationShiftParams) -> Itera
 
     What it measures:
         The expected calibration error (ECE) of the predicted class and the Brier score on each set
-        of `[data.ood]`, less those in distribution. On half of the rows in distribution a
-        temperature is fitted; the gain is the ECE as answered less that with the temperature, on
-        the other half and on every set, row by row on the same rows.
+        of `[data.ood]`, less those in distribution. A temperature is fitted to the validation rows
+        ([training] validation); the gain is the ECE as answered less that with the temperature, in
+        distribution and on every set, row by row on the same rows. With fewer than 100 validation
+        rows the temperature is fitted to half of the rows in distribution, and only the other half
+        is measured.
 
     Why it matters:
         A threshold on a probability is chosen on rows like the training data. Where probabilities

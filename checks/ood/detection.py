@@ -42,7 +42,8 @@ class Params(DetectionParams):
     "ood.detection",
     title="The model's own scores tell rows out of distribution from rows in distribution",
     severity=Severity.LOW,
-    needs={Capability.EMBEDDINGS, Capability.SHIFTS, Capability.TRAINING_ROWS},
+    needs={Capability.PROBABILITIES, Capability.SHIFTS},
+    uses={Capability.EMBEDDINGS, Capability.TRAINING_ROWS},
     params=Params,
     limits=(
         Limit("auroc", "min", 0.7, means="an AUROC"),
@@ -60,9 +61,12 @@ def detection(context: Context, params: Params) -> Iterator[Measurement]:
         1) and vim (what of the embedding lies outside the principal space of the training rows,
         less the energy). `auroc` is how often a row of the set scores further out than a row in
         distribution; `fpr95` is the share of the set that is still let through by the threshold
-        that keeps 95 % of the rows in distribution. Both are of the detector `judged`; all seven
-        are in the evidence, with the area under the precision-recall curve both ways: with the
-        rows out of distribution as positives, and with those in distribution as positives.
+        that keeps 95 % of the rows in distribution. Both are of the detector `judged`; all that
+        can be computed are in the evidence, with the area under the precision-recall curve both
+        ways: with the rows out of distribution as positives, and with those in distribution as
+        positives. msp and entropy need only probabilities; max-logit and energy need the logits,
+        which are read from the embedding and the last layer; the other three need training rows,
+        too. What is left out is named with the reason.
 
     Why it matters:
         A model answers everything it is asked. Where it is wrong on inputs it was not made for,

@@ -69,8 +69,10 @@ def drift(context: Context, params: Params) -> Iterator[Measurement]:
         The embeddings are the model's own, and a model that has memorised its training rows embeds
         them apart from fresh ones: an AUC above 0.5 without any property that moved can be
         overfitting rather than drift (compare with the split it was validated on). The bounds are
-        for this probe. Where rows come in clusters, one row of each is drawn. The p-values are not
-        corrected for the number of properties.
+        for this probe. Where rows come in clusters, one row of each is drawn from each sample; a
+        cluster in both is in one half, and counts once for the AUC. The stability index takes the
+        samples as independent all the same, which is wide where a cluster's rows are alike. The
+        p-values are not corrected for the number of properties.
 
     References:
         Lopez-Paz & Oquab 2017, Revisiting classifier two-sample tests; Gretton et al. 2012, A

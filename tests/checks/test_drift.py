@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from auditkit.check import Context
 from auditkit.data import AuditData
 from auditkit.finding import Finding, Outcome
-from auditkit.metrics.drift import histograms, independent, properties
+from auditkit.metrics.drift import bin_names, histograms, independent, properties
 from auditkit.model import Predictions
 from auditkit.registry import load_registry
 from auditkit.testing import findings_in, shifted, tiny_context, tiny_data
@@ -111,6 +111,25 @@ def test_one_row_of_each_cluster_is_drawn():
     assert len(independent(data, 4, np.random.default_rng(0))) == 4
 
 
+def test_a_cluster_in_both_samples_does_not_teach_the_probe_the_wrong_answer():
+    values = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        people = rng.normal(size=(300, 40))
+        vectors = np.concatenate([people + 0.3 * rng.normal(size=people.shape) for _ in "12"])
+        data = tiny_data(rng.integers(0, 2, 600), clusters=np.tile(np.arange(300), 2))
+        answers = Predictions.from_probabilities(np.full((600, 2), 0.5))
+        context = replace(
+            tiny_context(data, answers, embeddings=vectors),
+            data=data.rows(np.arange(300)),
+            training=data.rows(np.arange(300, 600)),
+        )
+        found = finding(context).measurement
+        assert found.bounds.claim.holds(0.5)
+        values.append(found.value)
+    assert np.mean(values) == pytest.approx(0.5, abs=0.03)
+
+
 def test_bins_are_quantiles_of_both_samples_and_few_values_are_bins_of_their_own():
     first, second = np.arange(100.0), np.arange(100.0) + 0.5
     counts = histograms(first, second, 10)
@@ -120,6 +139,19 @@ def test_bins_are_quantiles_of_both_samples_and_few_values_are_bins_of_their_own
         [0, 1, 1],
     ]
     assert len(histograms(np.ones(5), np.ones(5), 10)[0]) == 1
+
+
+def test_bins_are_named_by_the_values_in_them():
+    first, second = np.array([1.0, 2, 2, 9]), np.array([2.0, 5, 7.5, 9])
+    assert bin_names(first, second, 10) == ["1", "2", "5", "7.5", "9"]
+    assert bin_names(first, second, 2) == ["1 to 2", "5 to 9"]
+    assert [counts.tolist() for counts in histograms(first, second, 2)] == [[3, 1], [1, 3]]
+    (label,) = (
+        f.measurement.evidence[0]
+        for f in findings_in(DRIFT, audit(200, share=0.5))
+        if f.measurement.slice == "label"
+    )
+    assert [row[0] for row in label.rows] == ["class 0", "class 1"]
 
 
 def test_properties_of_texts_by_hand():

@@ -12,6 +12,8 @@ import pytest
 from auditkit.check import Confidence, Context
 from auditkit.data import AuditData, Shift
 from auditkit.finding import Finding, Outcome
+from auditkit.metrics.calibration import reliability
+from auditkit.metrics.temperature import fit_temperature
 from auditkit.model import Predictions
 from auditkit.predictor import SharedPredictor
 from auditkit.registry import load_registry
@@ -144,6 +146,29 @@ def test_a_group_that_is_covered_less_fails_unless_it_is_calibrated_by_itself():
     assert "no sensitive attribute is called 'h'" in finding.message
 
 
+@pytest.mark.parametrize("name", ["ece_rise", "brier_rise"])
+def test_clusters_that_are_right_here_and_wrong_there_widen_the_bounds_of_a_rise(name):
+    rng = np.random.default_rng(0)
+    moved = np.repeat(rng.choice([-0.19, 0.19], 200), 8)
+    right = rng.random(3200) < 0.75 + np.concatenate([moved, -moved])
+    labels = rng.integers(0, 2, 3200)
+    score = np.where(right == (labels == 1), 0.85, 0.15)
+    clusters = np.tile(np.repeat(np.arange(200), 8), 2)
+    answers = Predictions.from_probabilities(np.stack([1 - score, score], axis=1))
+
+    def bounds(clusters: np.ndarray) -> Any:
+        data = tiny_data(labels, clusters=clusters)
+        context = tiny_context(data, answers)
+        context = replace(context, shifts=shifted(data, other=np.arange(1600, 3200)))
+        found = findings_in(CHECKS["ood.calibration-shift"], context)
+        return next(f.measurement.bounds for f in found if f.measurement.name == name)
+
+    shared, apart = bounds(clusters), bounds(np.where(np.arange(3200) < 1600, 0, 200) + clusters)
+    for one, other in ((shared.claim, apart.claim), (shared.corrected, apart.corrected)):
+        assert one.lower < other.lower
+        assert one.upper > other.upper
+
+
 def test_the_temperature_mends_what_it_was_planted_for():
     context = scene(6000, 3000, planted=False)
     scores = context.predictor.predictions.probabilities
@@ -157,6 +182,47 @@ def test_the_temperature_mends_what_it_was_planted_for():
     gains = next(one for one in gain.evidence if one.title.startswith("What the temperature"))
     assert [row.label for row in gains.rows] == ["in distribution", "other"]
     assert all(row.interval.lower > 0.02 for row in gains.rows)
+
+
+def validated(n: int) -> Context:
+    """A context whose last n rows are a validation split; its model is too sure of itself."""
+    context = scene(3000, 1000 + n, planted=False)
+    scores = context.predictor.predictions.probabilities
+    sharp = scores**3 / (scores**3).sum(axis=1, keepdims=True)
+    data, kept = context.data, np.arange(4000)
+    return replace(
+        context,
+        predictor=replace(context.predictor, predictions=Predictions.from_probabilities(sharp)),
+        data=data.rows(kept),
+        shifts=shifted(data.rows(kept), other=np.arange(3000, 4000)),
+        validation=data.rows(np.arange(4000, 4000 + n)),
+    )
+
+
+def test_validation_rows_fit_the_temperature_and_leave_every_audited_row_to_be_measured():
+    context = validated(800)
+    answers, rows = context.predictor.predictions, np.asarray(context.validation.inputs)
+    temperature = fit_temperature(np.log(answers.probabilities[rows]), context.validation.labels)
+    found = findings_in(CHECKS["ood.calibration-shift"], context)
+    gain, *rises = [finding.measurement for finding in found]
+    assert gain.n == 3000
+    assert gain.note.startswith(f"Temperature {temperature:.3g}: ")
+    assert gain.note.endswith("Fitted to 800 rows: the validation split.")
+    assert {rise.n for rise in rises} == {4000}
+    inside, outside = (
+        reliability(answers.probabilities[part], context.data.labels[part], 15).ece
+        for part in (np.arange(3000), np.arange(3000, 4000))
+    )
+    values = {rise.name: rise.value for rise in rises}
+    assert values["ece_rise"] == pytest.approx(outside - inside, abs=1e-12)
+
+
+def test_with_few_validation_rows_the_temperature_is_fitted_to_half_of_the_rows():
+    few, none = validated(99), replace(validated(99), validation=None)
+    one, other = (findings_in(CHECKS["ood.calibration-shift"], c) for c in (few, none))
+    assert one == other
+    assert one[0].measurement.n < 2000
+    assert one[0].measurement.note.endswith("half of the rows in distribution.")
 
 
 # --- contrasts ------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from auditkit.check import Context
 from auditkit.data import unit_id
 from auditkit.finding import Finding, Outcome
 from auditkit.metrics.detectors import DETECTORS, Reference, logit_scores
-from auditkit.model import Head, Predictions
+from auditkit.model import Capability, Head, Predictions
 from auditkit.registry import load_registry
 from auditkit.testing import FixedAnswers, findings_in, shifted, tiny_context, tiny_data
 
@@ -109,6 +110,70 @@ def test_rows_that_a_set_takes_are_not_in_distribution():
     context = audit(300, 100, 3)
     assert len(context.in_distribution()) == 300
     assert finding("auroc", "far", context).measurement.n == 400
+
+
+WITHOUT = {
+    Capability.EMBEDDINGS: "there are no embeddings",
+    Capability.TRAINING_ROWS: "there are no training rows",
+}
+
+
+def answered(probabilities: np.ndarray, far: int) -> Context:
+    """A context that has nothing but probabilities; the last `far` rows are the set."""
+    data = tiny_data(np.arange(len(probabilities)) % 2)
+    context = tiny_context(data, Predictions.from_probabilities(probabilities))
+    rows = np.arange(len(data) - far, len(data))
+    return replace(context, shifts=shifted(data, far=rows), lacking=WITHOUT)
+
+
+def test_probabilities_and_a_set_are_enough_for_msp_and_entropy():
+    probabilities = np.random.default_rng(0).dirichlet([0.6, 0.3, 0.1], 500)
+    is_far = np.arange(500) >= 300
+    expected = {
+        "msp": 1 - probabilities.max(axis=1),
+        "entropy": scipy.stats.entropy(probabilities, axis=1),
+    }
+    for judged, scores in expected.items():
+        found = finding("auroc", "far", answered(probabilities, 200), judged=judged).measurement
+        assert found.value == pytest.approx(roc_auc_score(is_far, scores), abs=1e-12)
+        table = next(e for e in found.evidence if e.kind == "table")
+        assert [row[0] for row in table.rows] == ["msp", "entropy"]
+
+
+def test_probabilities_alone_still_give_three_verdicts():
+    rng = np.random.default_rng(1)
+    near, far = (rng.beta(*shape, 400) / 2 for shape in ((1, 9), (9, 9)))
+    least = np.concatenate([near, far, near[::2]])
+    context, rows = answered(np.column_stack([1 - least, least]), 0), np.arange(len(least))
+    sets = {"far": rows[400:792], "few": rows[792:800], "near": rows[800:]}
+    context = replace(context, shifts=shifted(context.data, **sets))
+    assert finding("auroc", "far", context, judged="msp").outcome is Outcome.PASS
+    assert finding("auroc", "near", context, judged="msp").outcome is Outcome.FAIL
+    few = finding("auroc", "few", context, limits={"auroc": 0.95}, judged="msp")
+    assert few.outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("judged", ["max-logit", "energy"])
+def test_scores_of_logits_are_not_made_of_probabilities(judged):
+    context = answered(np.random.default_rng(0).dirichlet([1, 1], 500), 200)
+    found = finding("auroc", "far", context, judged=judged)
+    assert found.measurement.value is None
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert f"{judged} is left out: it reads logits" in found.message
+
+
+def test_the_report_says_which_detectors_are_left_out_and_why():
+    alone = answered(np.random.default_rng(0).dirichlet([1, 1], 500), 200)
+    note = finding("auroc", "far", alone, judged="msp").measurement.note
+    assert "Left out: max-logit, energy (it reads logits" in note
+    assert "Left out: mahalanobis, knn, vim (there are no embeddings)." in note
+    known = replace(
+        audit(300, 100, 2), training=None, lacking={Capability.TRAINING_ROWS: "none are named"}
+    )
+    found = finding("auroc", "far", known).measurement
+    assert "Left out: mahalanobis, knn, vim (none are named)." in found.note
+    assert found.value == finding("auroc", "far", audit(300, 100, 2)).measurement.value
+    assert "Left out" not in finding("auroc", "far", audit(300, 100, 2)).measurement.note
 
 
 def test_too_few_training_rows_leave_the_detectors_of_logits():

@@ -141,6 +141,38 @@ def test_what_the_checks_say_is_recomputed_and_its_change_is_told(check, cluster
         assert values["brier_rise"] == pytest.approx(briers[1] - briers[0], abs=1e-12)
 
 
+def test_a_change_is_told_of_all_rows_where_the_temperature_was_fitted_to_validation_rows():
+    rng = np.random.default_rng(0)
+    data = tiny_data(rng.integers(0, 2, 3200))
+    audited, inside, out = data.rows(np.arange(3000)), np.arange(2000), np.arange(2000, 3000)
+    sides = [
+        Predictions.from_probabilities(answers(data.labels, hit, 0.9, seed))
+        for hit, seed in ((0.7, 1), (0.9, 2))
+    ]
+    whole = Twice(audited, *(one.take(np.arange(3000)) for one in sides))
+    twice = dataclasses.replace(
+        whole, shifts={"out": whole.rows(out)}, inside=whole.rows(inside), chosen_apart=True
+    )
+    check, n = CHECKS["ood.calibration-shift"], 0
+    contexts = [
+        dataclasses.replace(
+            tiny_context(audited, one),
+            shifts=shifted(audited, out=out),
+            validation=data.rows(np.arange(3000, 3200)),
+        )
+        for one in sides
+    ]
+    for one, other in zip(*(findings_in(check, context) for context in contexts), strict=True):
+        params = dataclasses.asdict(check.params())
+        which = Which(check.id, one.measurement.name, one.measurement.slice, params)
+        change = recompute(which, twice, 0.025, rng)
+        if change is not None:
+            n += 1
+            assert change.before == pytest.approx(one.measurement.value, abs=1e-9)
+            assert change.after == pytest.approx(other.measurement.value, abs=1e-9)
+    assert n == 2
+
+
 def test_the_gap_between_lengths_is_recomputed_and_its_change_is_told():
     rng = np.random.default_rng(0)
     lengths, labels = rng.integers(1, 31, 2000), rng.integers(0, 2, 2000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binom, norm
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from auditkit.stats.auc import auc_components, auc_interval
@@ -115,3 +115,21 @@ def test_separated_classes_have_a_lower_end_that_a_few_rows_support():
     assert average_precision(scores, far, np.zeros(4, bool)).value is None
     with pytest.raises(ValueError, match="finite"):
         average_precision([np.nan, 1.0], [True, False], [False, True])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_intervals_hold_where_every_cluster_has_rows_inside_and_outside(sign):
+    rng, runs = np.random.default_rng(0), 300
+    clusters, outside = np.tile(np.repeat(np.arange(60), 4), 2), np.arange(480) >= 240
+    area = norm.cdf(1 / np.sqrt(2 * 2))
+    rate = norm.cdf((norm.ppf(0.95) * np.sqrt(2) - 1) / np.sqrt(2))
+    errors = np.zeros(4)
+    for _ in range(runs):
+        own = np.repeat(rng.normal(size=60), 4)
+        scores = np.concatenate([own, 1 + sign * own]) + rng.normal(size=480)
+        told = auc_interval(auc_components(scores, outside, ~outside), 0.05, clusters)
+        kept = kept_outside_interval(
+            scores[~outside], scores[outside], 0.05, effective=(60.0, 60.0)
+        )
+        errors += [told.lower > area, told.upper < area, kept.lower > rate, kept.upper < rate]
+    assert errors.max() <= binom.ppf(1 - 1e-3, runs, 0.05)

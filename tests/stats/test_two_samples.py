@@ -4,16 +4,46 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import rbf_kernel
 
 from auditkit.stats.two_samples import (
     auc_test,
     mean_discrepancy_test,
+    relabelled,
     stability_index,
     stability_interval,
     stability_test,
 )
+
+
+def test_the_two_rows_of_a_cluster_change_places_and_the_others_are_dealt():
+    second, clusters = np.array([0, 0, 0, 0, 1, 1, 1], bool), np.array([7, 8, 1, 2, 8, 7, 3])
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(200):
+        found = relabelled(second, clusters, rng)
+        assert found[0] != found[5]
+        assert found[1] != found[4]
+        assert found[[2, 3, 6]].sum() == 1
+        seen.add(tuple(found.tolist()))
+    assert len(seen) == 2 * 2 * 3
+    assert sorted(relabelled(second, None, rng)) == sorted(second)
+
+
+@pytest.mark.parametrize("test", ["auc", "mean discrepancy"])
+def test_permutation_of_samples_that_share_clusters_keeps_its_level(test):
+    rng, runs, found = np.random.default_rng(0), 50, 0
+    clusters, second = np.tile(np.arange(25), 2), np.arange(50) >= 25
+    for _ in range(runs):
+        own = np.tile(rng.normal(size=25), 2) * np.where(second, -1, 1)
+        values = own + 0.3 * rng.normal(size=50)
+        if test == "auc":
+            p = auc_test(values, second, rng, clusters).p
+        else:
+            p = mean_discrepancy_test(values[~second, None], values[second, None], rng, clusters).p
+        found += p <= 0.05
+    assert found <= binom.ppf(1 - 1e-3, runs, 0.05)
 
 
 def test_the_stability_index_by_hand():

@@ -12,12 +12,14 @@ import pytest
 
 from auditkit.config import parse_config
 from auditkit.data import Attribute, AuditData
+from auditkit.engine import capabilities_of
 from auditkit.errors import ConfigError, DataError
+from auditkit.model import Capability
 from auditkit.preflight import prepare
 from auditkit.registry import load_registry
 from auditkit.remedy import Need, RemedyError
 from auditkit.training import RemedyRows, remedy_rows, require
-from auditkit.training.rows import hold_out
+from auditkit.training.rows import hold_out, names_validation_rows, trained_on, validated_on
 
 from .conftest import NAMES, sentences
 
@@ -194,3 +196,85 @@ def test_what_a_remedy_cannot_work_on_is_refused(needy, rows, said):
 
 def test_two_classes_and_two_groups_are_enough(needy):
     require(needy, rows_of([0, 1], ["a", "b"]))
+
+
+def test_clusters_of_a_file_of_training_rows_are_none_of_the_audited_ones(tiny_model, tmp_path):
+    write(tmp_path / "d.csv", some_rows("test", 30, 3) + some_rows("train", 30, 1))
+    write(tmp_path / "t.csv", some_rows("train", 40, 1))
+    write(tmp_path / "o.csv", some_rows("new", 20, 5))
+    source = {"path": str(tmp_path / "d.csv"), "text": "text", "label": "label"}
+    config = {
+        "model": {"path": str(tiny_model), "device": "cpu"},
+        "data": source | {"split": "split", "cluster": "author"},
+    }
+    sets = {"new": {"path": str(tmp_path / "o.csv")}}
+    own = parse_config(config)
+    prepared = prepare(own)
+    # The same authors are in both splits of one file.
+    assert set(trained_on(own, prepared).clusters) == set(prepared.audited.clusters)
+    config["data"] |= {"ood": sets}
+    other = parse_config(config | {"training": {"path": str(tmp_path / "t.csv")}})
+    prepared = prepare(other)
+    found = set(trained_on(other, prepared).clusters)
+    assert len(found) == 10
+    assert not found & set(prepared.data.clusters)
+    assert not found & set(prepared.shifts["new"].data.clusters)
+
+
+# --- rows to choose by, as checks see them --------------------------------------------------------
+
+
+@pytest.fixture
+def chosen_by(tiny_model, tmp_path):
+    """A function that finds the rows a check may choose by."""
+
+    def find(training: dict[str, Any] | None = None, **data: Any) -> AuditData | None:
+        config = parse_config(
+            {
+                "model": {"path": str(tiny_model), "device": "cpu"},
+                "data": {"path": str(tmp_path / "d.csv"), "text": "text", "label": "label",
+                         "split": "split"} | data,
+                "training": training or {},
+            }
+        )  # fmt: skip
+        prepared = prepare(config)
+        offered = Capability.VALIDATION_ROWS in capabilities_of(config, prepared)
+        assert offered == names_validation_rows(config, prepared)
+        return validated_on(config, prepared) if offered else None
+
+    return find
+
+
+def test_the_validation_split_is_chosen_by_unless_it_is_audited(chosen_by, tmp_path):
+    rows = some_rows("train", 40, 1) + some_rows("validation", 20, 2) + some_rows("test", 30, 3)
+    write(tmp_path / "d.csv", rows + some_rows("dev", 10, 4))
+    assert len(chosen_by()) == 20
+    assert len(chosen_by({"validation": "dev"})) == 10
+    assert chosen_by(evaluate="validation") is None
+    write(tmp_path / "d.csv", some_rows("train", 40, 1) + some_rows("test", 30, 3))
+    assert chosen_by() is None
+
+
+def test_rows_to_choose_by_may_be_in_the_file_of_the_training_rows(chosen_by, tmp_path):
+    write(tmp_path / "d.csv", some_rows("test", 30, 3))
+    write(tmp_path / "t.csv", some_rows("train", 40, 1) + some_rows("validation", 20, 2))
+    assert len(chosen_by({"path": str(tmp_path / "t.csv")})) == 20
+    write(tmp_path / "t.csv", some_rows("train", 40, 1))
+    assert chosen_by({"path": str(tmp_path / "t.csv")}) is None
+    with pytest.raises(ConfigError, match=r"no split 'dev'.*training\.validation"):
+        chosen_by({"path": str(tmp_path / "t.csv"), "validation": "dev"})
+
+
+def test_nothing_is_chosen_by_rows_that_are_judged_or_trained_on(chosen_by, tmp_path):
+    train, test = some_rows("train", 40, 1), some_rows("test", 32, 3)
+    validation = some_rows("validation", 20, 2)
+    copies = [(*row[:2], "validation", *row[3:]) for row in (train[0], test[0], test[9])]
+    write(tmp_path / "d.csv", train + test + validation + copies)
+    assert len(chosen_by()) == 20
+    # The authors a0 to a4 of these rows are those of the first audited rows.
+    assert chosen_by(cluster="author") is None
+    apart = [(*row[:4], f"v{row[4]}") for row in validation]
+    write(tmp_path / "d.csv", train + test + apart + copies)
+    assert len(chosen_by(cluster="author")) == 20
+    as_a_set = {"new": {"column": "split", "values": ["validation"]}}
+    assert chosen_by(ood=as_a_set) is None
