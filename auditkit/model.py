@@ -36,6 +36,8 @@ class Capability(enum.StrEnum):
     """Rows of the data, or of these sets, are tied to contrasts of theirs."""
     TRAINING_ROWS = "training_rows"
     """The configuration says which rows the model was trained on."""
+    BASELINE = "baseline"
+    """The configuration names another model that answers the same rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,6 +38,7 @@ _LACKING = {
     Capability.PAIRS: "nothing ties texts to their contrasts ([data] pair)",
     Capability.TRAINING_ROWS: "nothing says which rows the model was trained on: [training] path, "
     "or a split of the data",
+    Capability.BASELINE: "there is no model to compare with ([baseline])",
 }
 
 
