@@ -520,14 +520,6 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
     def anchored(path: str) -> str:
         return str(folder / Path(path).expanduser())
 
-    def anchored_model(model: ModelConfig) -> ModelConfig:
-        if model.path is not None and (folder / Path(model.path).expanduser()).exists():
-            model = model.model_copy(update={"path": anchored(model.path)})
-        if model.depends_on is not None:
-            depends_on = [anchored(path) for path in model.depends_on]
-            model = model.model_copy(update={"depends_on": depends_on})
-        return model
-
     data = config.data
     if data.path is not None:
         data = data.model_copy(update={"path": anchored(data.path)})
@@ -554,8 +546,10 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
     }
     return config.model_copy(
         update={
-            "model": anchored_model(config.model),
-            "baseline": None if config.baseline is None else anchored_model(config.baseline),
+            "model": _anchored_model(config.model, folder),
+            "baseline": None
+            if config.baseline is None
+            else _anchored_model(config.baseline, folder),
             "data": data,
             "report": directory,
             "plugins": plugins,
@@ -565,6 +559,16 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
             "remedies": remedies,
         }
     )
+
+
+def _anchored_model(model: ModelConfig, folder: Path) -> ModelConfig:
+    """Its files taken from `folder`; a path that is no folder stays."""
+    if model.path is not None and (there := folder / Path(model.path).expanduser()).exists():
+        model = model.model_copy(update={"path": str(there)})
+    if model.depends_on is not None:
+        depends_on = [str(folder / Path(path).expanduser()) for path in model.depends_on]
+        model = model.model_copy(update={"depends_on": depends_on})
+    return model
 
 
 def _anchored_sets(sets: Mapping[str, OodSet], anchored: Callable[[str], str]) -> dict[str, OodSet]:

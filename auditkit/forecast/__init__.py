@@ -24,10 +24,11 @@ from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, Seconds
 from auditkit.found_run import FoundRun, find_run, holds_a_run
 from auditkit.model import Capability, answer_key
 from auditkit.network import settle_network
+from auditkit.ood_sets import sampled
 from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import load_registry
-from auditkit.resolution import attribute_rows, resolutions
+from auditkit.resolution import Audited, attribute_rows, resolutions
 from auditkit.run_identity import Answered, check_keys, is_opaque, run_inputs
 from auditkit.sampling import draw
 
@@ -107,7 +108,8 @@ class _Ahead:
         seed = self.config.seed
         trial = Trial(prepared, timer, self.confidence, seed, self.clock, self.baseline)
         checks = tuple(check_costs(plan.checks, found.recalled, trial))
-        shown, unresolved = resolutions(plan.checks, audited, self.confidence)
+        around = Audited(audited, prepared.shifts, prepared.training, prepared.held_out)
+        shown, unresolved = resolutions(plan.checks, around, self.confidence)
         return Forecast(
             model_name=prepared.model.name,
             data_name=prepared.name,
@@ -143,7 +145,10 @@ class _Ahead:
         costs = SampleCosts(audited, seconds, expected, starting, seed)
         rows = costs.most_rows(budget)
         sample = draw(audited, rows, seed)
-        shown, _ = resolutions(self.plan.checks, audited.rows(sample.rows), self.confidence)
+        prepared = self.prepared
+        shifts = sampled(prepared.shifts, sample.rows, rows, seed)
+        around = Audited(audited.rows(sample.rows), shifts, prepared.training, prepared.held_out)
+        shown, _ = resolutions(self.plan.checks, around, self.confidence)
         return Budgeted(budget, rows, costs.of(rows), shown, sample.note)
 
 

@@ -23,7 +23,9 @@ LIMITS = {"relative_robustness": -0.05, "effective_robustness": -0.05}
 def shares(model: float, baseline: float, apart: float) -> np.ndarray:
     """Of rows that neither, only the model, only the baseline, and both answer rightly."""
     only_model, only_baseline = (apart + model - baseline) / 2, (apart - model + baseline) / 2
-    return np.array([1 - baseline - only_model, only_model, only_baseline, baseline - only_baseline])
+    return np.array(
+        [1 - baseline - only_model, only_model, only_baseline, baseline - only_baseline]
+    )
 
 
 def both(cells: np.ndarray, clusters: np.ndarray | None = None) -> Both:
