@@ -175,7 +175,8 @@ def _cost_notes(expected: Forecast) -> Iterator[str]:
         )
     if any(c.asked is not None and c.asked.distinct for c in expected.checks):
         yield (
-            "inputs of a check: those that no audited row and no check before it has. The other "
+            "inputs of a check: those about which neither the model nor the baseline has been asked "
+            "before. The other "
             "checks run beside it, which the total takes into account."
         )
 
