@@ -152,6 +152,8 @@ class Context:
         lacking: What the check uses and model or data do not offer, and why not.
         held_out: The named splits that are neither audited nor trained on, such as that for
             validation; empty unless the check needs these rows.
+        baseline: Asks the baseline about the same inputs, with the classes numbered as the model's;
+            None when there is none, or the check does not say that it uses `Capability.BASELINE`.
     """
 
     predictor: Predictor
@@ -166,6 +168,7 @@ class Context:
     validation: AuditData | None = None
     lacking: Mapping[Capability, str] = field(default_factory=dict)
     held_out: Mapping[str, AuditData] = field(default_factory=dict)
+    baseline: Predictor | None = None
 
     def in_distribution(self) -> NDArray[np.int64]:
         """The rows under audit that no set of `shifts` has taken, ascending."""

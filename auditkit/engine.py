@@ -6,11 +6,12 @@ import datetime
 import importlib.metadata
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from auditkit.baseline import Baseline, BaselinePredictor, asks_baseline, load_baseline
 from auditkit.check import Check, Confidence
 from auditkit.config import AuditConfig
 from auditkit.finding import Finding, Outcome, Severity
@@ -25,7 +26,7 @@ from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
 from auditkit.registry import BrokenPlugin, Registry, load_registry
 from auditkit.result import AuditResult, Guide, Subject, Timing
-from auditkit.run_identity import check_keys, is_opaque, run_inputs
+from auditkit.run_identity import Answered, check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
 from auditkit.training.rows import (
@@ -58,7 +59,7 @@ def run_audit(
     Raises:
         AuditkitError: Configuration, data or model are unusable; nothing was measured.
     """
-    cache = None if config.model.recorded else open_store(config.cache)
+    cache = open_store(config.cache) if asks_a_model(config) else None
     with cache or nullcontext():
         return _audited(config, observer or Silent(), store, cache)
 
@@ -75,7 +76,7 @@ def _audited(
     registry = load_registry([Path(folder) for folder in config.plugins])
     # Before the model is asked anything, so that no limit can follow a result.
     suite_digest = make_plan(config, registry, frozenset(Capability)).suite.digest
-    prepared, plan = with_plan(config, registry, prepare(config, cache))
+    prepared, plan = with_plan(config, registry, prepare(config, cache), cache)
 
     predictor = SharedPredictor(
         prepared.model,
@@ -83,14 +84,15 @@ def _audited(
         advance=observer.asked,
         store=cache,
     )
-    asking = _Asking(prepared, predictor, observer)
+    baseline = asks_baseline(prepared.baseline, config, observer.asked, cache)
+    asking = _Asking(prepared, predictor, observer, baseline)
     ledger = _ledger(store, config, asking, plan)
     stored = ledger.begin(observer)
     if stored is not None:
         return _decided_today(stored, config, prepared, started.date())
     checked = check_answers(prepared, asking.answers)
 
-    run_checks(plan, _workbench(config, prepared, plan, predictor), observer, ledger)
+    run_checks(plan, _workbench(config, asking, plan), observer, ledger)
     findings = [*_plugin_findings(registry.broken), *ledger.findings(plan)]
     today = started.date()
     return AuditResult(
@@ -105,31 +107,43 @@ def _audited(
         decision=decide(findings, config.policy, today),
         decided_on=today.isoformat(),
         environment=environment(),
-        timing=_timing(started, began, predictor, ledger),
+        timing=_timing(started, began, asking, ledger),
         guides={entry.check.id: _guide(entry.check) for entry in plan.checks},
         replayed=ledger.replayed(plan),
         seeds_seen=ledger.seeds_seen,
     )
 
 
-def _timing(
-    started: datetime.datetime, began: float, predictor: SharedPredictor, ledger: Ledger
-) -> Timing:
+def asks_a_model(config: AuditConfig) -> bool:
+    """Whether there is more to ask than predictions on file."""
+    models = (config.model, config.baseline)
+    return any(one is not None and not one.recorded for one in models)
+
+
+def _timing(started: datetime.datetime, began: float, asking: _Asking, ledger: Ledger) -> Timing:
+    asked = [one for one in (asking.predictor, asking.baseline) if one is not None]
     return Timing(
         started=started.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - began,
-        model_seconds=predictor.seconds,
+        model_seconds=sum(one.seconds for one in asked),
         checks=ledger.seconds,
-        asking=ledger.total(predictor.statistics),
+        asking=ledger.total(*(one.statistics for one in asked)),
     )
 
 
 class _Asking:
     """The model's answers for the audited rows, asked for when first needed."""
 
-    def __init__(self, prepared: Prepared, predictor: SharedPredictor, observer: Observer) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        predictor: SharedPredictor,
+        observer: Observer,
+        baseline: BaselinePredictor | None,
+    ) -> None:
         self.prepared = prepared
-        self._predictor = predictor
+        self.predictor = predictor
+        self.baseline = baseline
         self._observer = observer
         self._answers: Predictions | None = None
 
@@ -138,16 +152,24 @@ class _Asking:
         """Answers for `prepared.audited.inputs`."""
         if self._answers is None:
             self._observer.stage("Asking the model")
-            self._answers = self._predictor.predict(self.prepared.audited.inputs)
+            self._answers = self.predictor.predict(self.prepared.audited.inputs)
         return self._answers
+
+    def opaque_answers(self) -> Answered:
+        """The answers for the audited rows of the models whose digests say too little."""
+        prepared, baseline = self.prepared, self.baseline
+        hidden = prepared.baseline is not None and is_opaque(prepared.baseline.model)
+        return Answered(
+            self.answers if is_opaque(prepared.model) else None,
+            baseline.predict(prepared.audited.inputs) if hidden and baseline is not None else None,
+        )
 
 
 def _ledger(store: RunStore | None, config: AuditConfig, asking: _Asking, plan: Plan) -> Ledger:
     if store is None:
         return Ledger()
     prepared = asking.prepared
-    answers = asking.answers if is_opaque(prepared.model) else None
-    keys = check_keys(config, prepared, plan, answers)
+    keys = check_keys(config, prepared, plan, asking.opaque_answers())
     return Ledger(store, keys, run_inputs(config, prepared, plan, keys))
 
 
@@ -161,14 +183,13 @@ def _decided_today(
     return stored if same else again
 
 
-def _workbench(
-    config: AuditConfig, prepared: Prepared, plan: Plan, predictor: SharedPredictor
-) -> Workbench:
+def _workbench(config: AuditConfig, asking: _Asking, plan: Plan) -> Workbench:
+    prepared = asking.prepared
     confidence = Confidence(config.confidence, plan.suite.family)
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
     return Workbench(
-        predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
-        prepared.training, prepared.validation, prepared.held_out,
+        asking.predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
+        prepared.training, prepared.validation, prepared.held_out, asking.baseline,
     )  # fmt: skip
 
 
@@ -188,13 +209,20 @@ def _guide(check: Check) -> Guide:
     return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
 
 
-def with_plan(config: AuditConfig, registry: Registry, prepared: Prepared) -> tuple[Prepared, Plan]:
-    """The checks that will run, and the rows to train on and to choose by if one asks for them.
+def with_plan(
+    config: AuditConfig,
+    registry: Registry,
+    prepared: Prepared,
+    store: PredictionStore | None = None,
+) -> tuple[Prepared, Plan]:
+    """The checks that will run, and the rows and the baseline that one of them asks for.
 
     Raises:
-        AuditkitError: As `make_plan`, or these rows cannot be read.
+        AuditkitError: As `make_plan`, or these rows cannot be read, or the baseline not be loaded.
     """
     plan = make_plan(config, registry, capabilities_of(config, prepared))
+    if any(entry.is_given(Capability.BASELINE) for entry in plan.checks):
+        prepared = replace(prepared, baseline=load_baseline(config, prepared, store))
     if any(entry.is_given(Capability.TRAINING_ROWS) for entry in plan.checks):
         prepared = replace(
             prepared,
@@ -222,6 +250,8 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.TRAINING_ROWS)
     if names_validation_rows(config, prepared):
         offered.add(Capability.VALIDATION_ROWS)
+    if config.baseline is not None:
+        offered.add(Capability.BASELINE)
     return frozenset(offered)
 
 
@@ -236,6 +266,10 @@ def _plugin_findings(broken: Sequence[BrokenPlugin]) -> list[Finding]:
         )
         for plugin in broken
     ]
+
+
+def _said_of(baseline: Baseline | None) -> Mapping[str, str]:
+    return {} if baseline is None else baseline.said
 
 
 def _subject(config: AuditConfig, prepared: Prepared, checked: dict[str, str]) -> Subject:
@@ -253,6 +287,6 @@ def _subject(config: AuditConfig, prepared: Prepared, checked: dict[str, str]) -
         split=config.data.evaluate if config.data.split else "all rows",
         rows=len(audited),
         groups=groups,
-        assumptions=prepared.assumptions | checked,
+        assumptions={**prepared.assumptions, **_said_of(prepared.baseline), **checked},
         warnings=prepared.warnings,
     )

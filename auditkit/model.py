@@ -38,6 +38,8 @@ class Capability(enum.StrEnum):
     """The configuration says which rows the model was trained on."""
     VALIDATION_ROWS = "validation_rows"
     """There may be rows to choose by that are neither audited nor trained on."""
+    BASELINE = "baseline"
+    """The configuration names another model that answers the same rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

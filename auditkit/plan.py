@@ -39,6 +39,7 @@ _LACKING = {
     Capability.TRAINING_ROWS: "nothing says which rows the model was trained on: [training] path, "
     "or a split of the data",
     Capability.VALIDATION_ROWS: "no split is there to choose by ([training] validation)",
+    Capability.BASELINE: "there is no model to compare with ([baseline])",
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditkit import __version__
 from auditkit.check import Check
@@ -69,8 +69,15 @@ def is_opaque(model: Model) -> bool:
     return Capability.NEW_INPUTS in model.capabilities and not isinstance(model, TokenModel)
 
 
+class Answered(NamedTuple):
+    """What models whose digests say too little answer for the audited rows; None for others."""
+
+    model: Predictions | None
+    baseline: Predictions | None
+
+
 def check_keys(
-    config: AuditConfig, prepared: Prepared, plan: Plan, answers: Predictions | None
+    config: AuditConfig, prepared: Prepared, plan: Plan, answered: Answered
 ) -> dict[str, str]:
     """Digest of everything the measurements of each check depend on, by check id.
 
@@ -80,7 +87,7 @@ def check_keys(
         config: The configuration.
         prepared: Model and data.
         plan: The planned checks.
-        answers: What the model says about the audited rows, where its digest says too little.
+        answered: What models say about the audited rows, where their digests say too little.
     """
     shared = [
         __version__,
@@ -88,7 +95,7 @@ def check_keys(
         _versions(),
         prepared.model.digest,
         prepared.model.assumptions,
-        None if answers is None else _answers(answers),
+        None if answered.model is None else _answers(answered.model),
         prepared.data.digest,
         dict(prepared.shift_digests),
         config.data.evaluate if config.data.split else None,
@@ -104,6 +111,7 @@ def check_keys(
         others = {name: data.digest for name, data in prepared.held_out.items()}
         training = [prepared.training.digest, others]
     validation = None if prepared.validation is None else prepared.validation.digest
+    baseline = _of_baseline(config, prepared, answered.baseline)
     return {
         entry.check.id: _sha256(
             [
@@ -117,10 +125,26 @@ def check_keys(
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
                 training if entry.is_given(Capability.TRAINING_ROWS) else None,
                 validation if entry.is_given(Capability.VALIDATION_ROWS) else None,
+                baseline if entry.is_given(Capability.BASELINE) else None,
             ]
         )
         for entry in plan.checks
     }
+
+
+def _of_baseline(
+    config: AuditConfig, prepared: Prepared, answers: Predictions | None
+) -> list[Any] | None:
+    if prepared.baseline is None or config.baseline is None:
+        return None
+    model = prepared.baseline.model
+    return [
+        model.digest,
+        model.assumptions,
+        None if answers is None else _answers(answers),
+        prepared.baseline.order.tolist(),
+        [config.baseline.batch_tokens, config.baseline.device],
+    ]
 
 
 def run_inputs(

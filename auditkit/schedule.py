@@ -13,6 +13,7 @@ from importlib import import_module
 
 import numpy as np
 
+from auditkit.baseline import BaselinePredictor
 from auditkit.check import Confidence, Context, Kept, Predictor
 from auditkit.data import AuditData, Shift
 from auditkit.ledger import Ledger
@@ -25,6 +26,7 @@ from auditkit.predictor import AnsweredRows, SharedPredictor
 
 _ASKING = {
     Capability.NEW_INPUTS, Capability.EMBEDDINGS, Capability.SHIFTS, Capability.PAIRS,
+    Capability.BASELINE,
 }  # fmt: skip
 """What the model has to be asked for, besides its answers for the audited rows."""
 _IMPORTED_BY_BOTH = (
@@ -50,6 +52,7 @@ class Workbench:
     training: AuditData | None = None
     validation: AuditData | None = None
     held_out: Mapping[str, AuditData] = field(default_factory=dict)
+    baseline: BaselinePredictor | None = None
 
     def context(
         self,
@@ -73,6 +76,7 @@ class Workbench:
             validation=self.validation if entry.is_given(Capability.VALIDATION_ROWS) else None,
             held_out=self.held_out if trained else {},
             lacking=entry.lacking,
+            baseline=self.baseline if entry.is_given(Capability.BASELINE) else None,
         )
 
 
@@ -170,10 +174,10 @@ class _Crew:
     def _run(self, entry: PlannedCheck, advance: Callable[[float], None]) -> None:
         check_id, shared = entry.check.id, self._bench.predictor
         predictor = shared if asks_more(entry) else AnsweredRows(shared)
-        began, before = time.perf_counter(), Counter(asdict(predictor.statistics))
+        began, before = time.perf_counter(), self._asked(predictor)
         context = self._bench.context(entry, predictor, advance, self._ledger.parts(check_id))
         measured = measure(entry, context)
-        cost = Counter(asdict(predictor.statistics))
+        cost = self._asked(predictor)
         cost.subtract(before)
         record = CheckRecord(check_id, "", measured, time.perf_counter() - began, dict(cost))
         self._ledger.keep(record)
@@ -183,3 +187,13 @@ class _Crew:
         self._ledger.add(record, found)
         with self._telling:
             self._observer.check_finished(check_id, found)
+
+    def _asked(self, predictor: SharedPredictor | AnsweredRows) -> Counter[str]:
+        """What this predictor and the baseline's have been asked so far.
+
+        The baseline is asked by checks that run in front only, one at a time.
+        """
+        asked, baseline = Counter(asdict(predictor.statistics)), self._bench.baseline
+        if baseline is not None and predictor is self._bench.predictor:
+            asked.update(asdict(baseline.statistics))
+        return asked

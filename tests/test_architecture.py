@@ -31,6 +31,7 @@ LAYERS = [
         "sqlite_file",
         "cores",
         "preflight",
+        "baseline",
         "store",
         "plan",
         "network",
