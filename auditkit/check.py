@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from auditkit.data import AuditData, Shift, in_distribution
 from auditkit.finding import Measurement, Severity
+from auditkit.latency.bench import Bench
 from auditkit.model import Capability, Head, Predictions
 from auditkit.resources import Resource
 
@@ -146,6 +147,8 @@ class Context:
         shifts: The sets of rows that are out of distribution, by name.
         training: The rows that the model was trained on; None unless the check needs
             `Capability.TRAINING_ROWS`.
+        timing: Times the model itself, past the predictor's memory; None unless the check needs
+            `Capability.TIMED`, and in a plan.
     """
 
     predictor: Predictor
@@ -157,6 +160,7 @@ class Context:
     kept: Kept = field(default_factory=KeptInMemory)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    timing: Bench | None = None
 
     def in_distribution(self) -> NDArray[np.int64]:
         """The rows under audit that no set of `shifts` has taken, ascending."""

@@ -28,6 +28,7 @@ from auditkit.result import AuditResult, Guide, Subject, Timing
 from auditkit.run_identity import check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
+from auditkit.timing import bench_for, has_timed
 from auditkit.training.rows import names_training_rows, trained_on
 
 REPORTED_PACKAGES = (
@@ -162,7 +163,7 @@ def _workbench(
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
     return Workbench(
         predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
-        prepared.training,
+        prepared.training, bench_for(config, prepared.model) if has_timed(plan) else None,
     )  # fmt: skip
 
 
@@ -211,6 +212,8 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.PAIRS)
     if names_training_rows(config, prepared):
         offered.add(Capability.TRAINING_ROWS)
+    if Capability.NEW_INPUTS in prepared.model.capabilities:
+        offered.add(Capability.TIMED)
     return frozenset(offered)
 
 

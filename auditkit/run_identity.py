@@ -21,6 +21,7 @@ from auditkit.model import Capability, Model, Predictions, TokenModel
 from auditkit.plan import Plan
 from auditkit.preflight import Prepared
 from auditkit.remedy import Remedy
+from auditkit.timing import timed_on
 
 MEASURING_PACKAGES = (
     "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "torch", "transformers",
@@ -111,6 +112,9 @@ def check_keys(
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
                 prepared.training.digest
                 if prepared.training is not None and Capability.TRAINING_ROWS in entry.check.needs
+                else None,
+                timed_on(config, prepared.model)
+                if Capability.TIMED in entry.check.needs and not entry.obstacle
                 else None,
             ]
         )

@@ -15,6 +15,7 @@ import numpy as np
 
 from auditkit.check import Check, Confidence, Context, Kept, Predictor
 from auditkit.data import AuditData, Shift
+from auditkit.latency.bench import Bench
 from auditkit.ledger import Ledger
 from auditkit.measured import CheckRecord
 from auditkit.measuring import judge_measured, measure
@@ -48,6 +49,7 @@ class Workbench:
     seed: int
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    timing: Bench | None = None
 
     def context(
         self, check: Check, predictor: Predictor, advance: Callable[[float], None], kept: Kept
@@ -63,6 +65,7 @@ class Workbench:
             kept=kept,
             shifts=self.shifts,
             training=self.training if Capability.TRAINING_ROWS in check.needs else None,
+            timing=self.timing if Capability.TIMED in check.needs else None,
         )
 
 
@@ -78,6 +81,7 @@ def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger)
     A check that needs new inputs or embeddings runs here, one after the other. The rest needs
     nothing but the answers for the audited rows: while there are checks of the first kind, the
     second kind runs in a thread beside them. What each measures does not depend on the other.
+    Checks that time the model come last, one after the other, when nothing runs beside them.
 
     Raises:
         StoreError: A finished check cannot be written down.
@@ -88,6 +92,13 @@ def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger)
         for position, entry in enumerate(plan.checks, start=1)
         if not crew.recalled(entry)
     ]
+    timed = [one for one in waiting if is_timed(one[1])]
+    _run_untimed([one for one in waiting if not is_timed(one[1])], crew)
+    for position, entry in timed:
+        crew.run(entry, position)
+
+
+def _run_untimed(waiting: Sequence[tuple[int, PlannedCheck]], crew: _Crew) -> None:
     asking = [(position, entry) for position, entry in waiting if asks_more(entry)]
     others = [(position, entry) for position, entry in waiting if not asks_more(entry)]
     if not asking or not others:
@@ -119,6 +130,11 @@ def _import_for_both() -> None:
 def asks_more(entry: PlannedCheck) -> bool:
     """Whether a check has more to ask the model than the answers for the audited rows."""
     return bool(_ASKING & entry.check.needs) and not entry.obstacle
+
+
+def is_timed(entry: PlannedCheck) -> bool:
+    """Whether a check times the model, so that nothing may run beside it."""
+    return Capability.TIMED in entry.check.needs and not entry.obstacle
 
 
 def _raise_what_it_raised(beside: Future[None]) -> None:

@@ -29,7 +29,7 @@ from auditkit.ood_sets import sampled
 from auditkit.plan import PlannedCheck
 from auditkit.preflight import Prepared
 from auditkit.sampling import draw
-from auditkit.schedule import asks_more, rng_of
+from auditkit.schedule import asks_more, is_timed, rng_of
 
 FEWEST_ROWS = 500
 """Rows of the smallest sample a check is timed on."""
@@ -156,6 +156,8 @@ class Trial:
 
     def cost_of(self, entry: PlannedCheck) -> CheckCost:
         """Run a check on samples: with made-up answers, or as a pilot where it says it can be."""
+        if is_timed(entry):
+            return CheckCost(entry.check.id, seconds=None, asked=None)
         if entry.check.grows_with and asks_more(entry):
             return self._piloted(entry)
         return self._tried(entry)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Meter(Protocol):
@@ -86,3 +89,29 @@ def nvml(index: int = 0) -> NvmlMeter | None:
     except (OSError, AttributeError):
         return None
     return NvmlMeter(library, device)
+
+
+@dataclass(slots=True)
+class Readings:
+    """Reads meters at the start and after each pass."""
+
+    meters: Sequence[Meter]
+    _read: list[list[float]] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Read all of them."""
+        self._read.append([meter.joules() for meter in self.meters])
+
+    def told(self, advance: Callable[[float], None]) -> Callable[[float], None]:
+        """A function that reads them whenever progress is told."""
+
+        def read_and_tell(share: float) -> None:
+            self.read()
+            advance(share)
+
+        return read_and_tell
+
+    def joules(self) -> dict[str, NDArray[np.float64]]:
+        """Joules between readings, by the name of the meter."""
+        used = np.diff(np.array(self._read).reshape(-1, len(self.meters)), axis=0)
+        return {meter.name: used[:, place] for place, meter in enumerate(self.meters)}
