@@ -28,7 +28,8 @@ class Timings:
         tokenized: When its tokens were there; equal to `started` where the model tokenises by
             itself.
         finished: When its answer was there.
-        executed: How long the device computed, of a GPU by its own events; None on a CPU.
+        executed: From when the device reached the request, whatever it had been given before, to
+            when it had computed it, by its own events; None on a CPU.
         rows: Which input was asked about.
         batch: Requests answered together with it, itself included.
         tokens: Tokens of the input; 0 where they are not known.
@@ -95,11 +96,13 @@ class Asker:
 
     Args:
         model: The model under audit.
+        inputs: What it is asked about.
         clock: Tells the time.
         device: Where it computes, when that has a queue of its own.
     """
 
     model: Model
+    inputs: Sequence[Any]
     clock: Clock
     device: Device | None = None
     _times: list[tuple[int, int, int, int, int]] = field(default_factory=list)
@@ -108,23 +111,31 @@ class Asker:
     _rows: list[int] = field(default_factory=list)
     _tokens: list[int] = field(default_factory=list)
     _answers: list[Predictions] = field(default_factory=list)
+    _by_tokens: TokenModel | None = None
 
-    def ask(self, inputs: Sequence[Any], rows: Sequence[int], due: Sequence[int]) -> int:
+    def __post_init__(self) -> None:
+        # To look for this at every request would take longer than everything else here.
+        self._by_tokens = self.model if isinstance(self.model, TokenModel) else None
+
+    def ask(self, rows: Sequence[int], due: Sequence[int]) -> int:
         """Ask about some inputs at once; the moment the answer was there.
 
         Args:
-            inputs: The inputs.
-            rows: Their numbers.
+            rows: The numbers of the inputs.
             due: When each was due.
         """
-        clock, device, model = self.clock, self.device, self.model
+        clock, device, by_tokens = self.clock, self.device, self._by_tokens
+        inputs = [self.inputs[row] for row in rows]
         tokens: Sequence[Sequence[int]] | None = None
         started = ready = clock.now()
-        if isinstance(model, TokenModel):
-            tokens = model.tokenize(inputs)
+        if by_tokens is not None:
+            tokens = by_tokens.tokenize(inputs)
             ready = clock.now()
         first = None if device is None else device.mark()
-        answer = model.predict(inputs) if tokens is None else _by_tokens(model, tokens)
+        if by_tokens is not None and tokens is not None:
+            answer = by_tokens.predict_tokens(tokens)
+        else:
+            answer = self.model.predict(inputs)
         executed = -1
         if device is not None:
             last = device.mark()
@@ -169,11 +180,6 @@ class Asker:
         )
         self._times, self._due, self._rows, self._tokens, self._answers = [], [], [], [], []
         return found
-
-
-def _by_tokens(model: Model, tokens: Sequence[Sequence[int]]) -> Predictions:
-    assert isinstance(model, TokenModel)
-    return model.predict_tokens(tokens)
 
 
 def _joined(answers: Sequence[Predictions]) -> Predictions:

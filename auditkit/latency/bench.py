@@ -73,9 +73,9 @@ class Bench:
     currency: str = ""
     _starts: dict[tuple[int, int], list[FreshStart]] = field(default_factory=dict)
 
-    def asker(self) -> Asker:
-        """Asks the model with the clock beside it."""
-        return Asker(self.model, self.clock, self.device)
+    def asker(self, inputs: Sequence[Any]) -> Asker:
+        """Asks the model about these inputs with the clock beside it."""
+        return Asker(self.model, inputs, self.clock, self.device)
 
     def starts(
         self,

@@ -113,5 +113,5 @@ class Readings:
 
     def joules(self) -> dict[str, NDArray[np.float64]]:
         """Joules between readings, by the name of the meter."""
-        used = np.diff(np.array(self._read).reshape(-1, len(self.meters)), axis=0)
+        used = np.diff(np.array(self._read), axis=0)
         return {meter.name: used[:, place] for place, meter in enumerate(self.meters)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.latency.asking import Asker
+from auditkit.latency.bench import Bench
 
 PAIRS = 60
 """Pairs of a repeated and a new text."""
@@ -17,7 +17,7 @@ _FEWEST_WORDS = 6
 
 
 def repeated_and_new(
-    asker: Asker, inputs: Sequence[Any], rng: np.random.Generator
+    bench: Bench, inputs: Sequence[Any], rng: np.random.Generator
 ) -> NDArray[np.int64] | None:
     """Nanoseconds of one text asked over and over, and of texts that were never asked before.
 
@@ -34,15 +34,14 @@ def repeated_and_new(
     new = _reordered(text, {one for one in inputs if isinstance(one, str)}, rng)
     if len(new) < PAIRS:
         return None
-    clock, took = asker.clock, np.zeros((PAIRS, 2), dtype=np.int64)
-    asker.ask([text], [0], [clock.now()])
-    for pair, other in enumerate(new[:PAIRS]):
+    asker, clock = bench.asker([text, *new[:PAIRS]]), bench.clock
+    took = np.zeros((PAIRS, 2), dtype=np.int64)
+    asker.ask([0], [clock.now()])
+    for pair in range(PAIRS):
         # In turn which of the two is first: what comes second finds warmer processor caches.
-        order = ((0, text), (1, other)) if pair % 2 else ((1, other), (0, text))
-        for column, one in order:
+        for column in (0, 1) if pair % 2 else (1, 0):
             due = clock.now()
-            took[pair, column] = asker.ask([one], [0], [due]) - due
-    asker.timings()
+            took[pair, column] = asker.ask([column * (pair + 1)], [due]) - due
     return took
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,12 +84,13 @@ _SHORTEST = SECOND // 5
 """A window repeats its inputs until it is at least so long."""
 
 
-def warm_up(asker: Asker, inputs: Sequence[Any], seconds: float) -> WarmUp:
+def warm_up(asker: Asker, seconds: float) -> WarmUp:
     """Ask the same inputs in windows, until three in a row take equally long or time is up."""
-    rows = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _WINDOW)).astype(np.int64))
+    n = len(asker.inputs)
+    rows = np.unique(np.linspace(0, n - 1, min(n, _WINDOW)).astype(np.int64))
     clock = asker.clock
     began = clock.now()
-    first = asker.ask([inputs[rows[0]]], [int(rows[0])], [began]) - began
+    first = asker.ask([int(rows[0])], [began]) - began
     windows: list[int] = []
     rounds = 0
     agreed = False
@@ -98,7 +98,7 @@ def warm_up(asker: Asker, inputs: Sequence[Any], seconds: float) -> WarmUp:
         start, turn = clock.now(), 0
         while turn < rounds or (not rounds and clock.now() - start < _SHORTEST):
             for row in rows.tolist():
-                asker.ask([inputs[row]], [row], [clock.now()])
+                asker.ask([row], [clock.now()])
             turn += 1
         rounds = turn
         windows.append(clock.now() - start)
@@ -110,7 +110,6 @@ def warm_up(asker: Asker, inputs: Sequence[Any], seconds: float) -> WarmUp:
 
 def single_stream(
     asker: Asker,
-    inputs: Sequence[Any],
     length: Length,
     rng: np.random.Generator,
     advance: Advance = lambda _: None,
@@ -120,13 +119,13 @@ def single_stream(
     Inputs are drawn at random, with replacement, so the lengths are distributed as in the data.
     """
     clock = asker.clock
-    rows = _drawn(len(inputs), rng)
+    rows = _drawn(len(asker.inputs), rng)
     began = due = clock.now()
     served = 0
     while not length.over(clock.now() - began, served):
         row = next(rows)
         due = clock.now()
-        asker.ask([inputs[row]], [row], [due])
+        asker.ask([row], [due])
         served += 1
         if served % _TOLD == 0:
             advance(length.done(clock.now() - began, served))
@@ -162,7 +161,6 @@ def arrivals(
 
 def server(
     asker: Asker,
-    inputs: Sequence[Any],
     coming: Iterator[int],
     length: Length,
     rng: np.random.Generator,
@@ -177,14 +175,13 @@ def server(
 
     Args:
         asker: Asks the model.
-        inputs: What it is asked about.
         coming: Moments at which requests arrive, ascending, in nanoseconds from the start.
         length: When arrivals end.
         rng: Draws which input each request is about.
         most_batch: Most requests answered together.
         advance: Told how much is done.
     """
-    clock, rows = asker.clock, _drawn(len(inputs), rng)
+    clock, rows = asker.clock, _drawn(len(asker.inputs), rng)
     began = clock.now()
     waiting: deque[int] = deque()
     served = arrived = 0
@@ -206,7 +203,7 @@ def server(
             continue
         due = [began + waiting.popleft() for _ in range(min(most_batch, len(waiting)))]
         chosen = [next(rows) for _ in due]
-        asker.ask([inputs[row] for row in chosen], chosen, due)
+        asker.ask(chosen, due)
         served += len(due)
         if served % _TOLD < len(due):
             advance(length.done(clock.now() - began, served))
@@ -214,7 +211,6 @@ def server(
 
 def offline(
     asker: Asker,
-    inputs: Sequence[Any],
     batches: Sequence[NDArray[np.int64]],
     length: Length,
     advance: Advance = lambda _: None,
@@ -225,13 +221,13 @@ def offline(
         The requests, and the nanoseconds of each pass over all inputs.
     """
     clock = asker.clock
-    given = [([inputs[row] for row in batch], batch.tolist()) for batch in batches]
+    given = [batch.tolist() for batch in batches]
     began = clock.now()
     passes: list[int] = []
     while not length.over(clock.now() - began, len(passes)):
         start = clock.now()
-        for texts, rows in given:
-            asker.ask(texts, rows, [start] * len(rows))
+        for rows in given:
+            asker.ask(rows, [start] * len(rows))
         passes.append(clock.now() - start)
         advance(length.done(clock.now() - began, len(passes)))
     return asker.timings(), passes

@@ -256,8 +256,8 @@ def parts_table(timings: Timings, *, waiting: bool = False) -> Table:
         parts["tokenising"] = _tokenizing(timings)
         parts["model, tokens given"] = timings.model_only
     if timings.executed is not None:
-        parts["computing on the device"] = timings.executed
-        parts["launching and moving data"] = timings.model_only - timings.executed
+        parts["on the device, by its events"] = timings.executed
+        parts["before and after it"] = timings.model_only - timings.executed
     rows: list[tuple[Cell, ...]] = []
     for name, values in parts.items():
         ordered = np.sort(values) / _MS

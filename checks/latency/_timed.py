@@ -59,8 +59,9 @@ def timed(
     context: Context, bench: Bench, params: TimedParams, scenario: Callable[[Asker], Timings]
 ) -> TimedRun:
     """Warm up, run a scenario, and see that the answers are the audited ones."""
-    asker, inputs = bench.asker(), context.data.inputs
-    warm = warm_up(asker, inputs, params.warm_up_seconds)
+    inputs = context.data.inputs
+    asker = bench.asker(inputs)
+    warm = warm_up(asker, params.warm_up_seconds)
     before = bench.busy()
     timings = scenario(asker)
     after = bench.busy()

@@ -79,7 +79,7 @@ def server(context: Context, params: Params) -> Iterator[Measurement]:
     run = timed(
         context, bench, params,
         lambda asker: served(
-            asker, inputs, coming, length, rng, params.batch, advance=context.advance
+            asker, coming, length, rng, params.batch, advance=context.advance
         ),
     )  # fmt: skip
     latencies, withheld = Latencies.of(run.timings), run.withheld()

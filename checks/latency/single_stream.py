@@ -81,9 +81,9 @@ def single_stream(context: Context, params: Params) -> Iterator[Measurement]:
     length = length_of(params, context)
     run = timed(
         context, bench, params,
-        lambda asker: one_after_the_other(asker, inputs, length, context.rng, context.advance),
+        lambda asker: one_after_the_other(asker, length, context.rng, context.advance),
     )  # fmt: skip
-    gain = repeat_gain(repeated_and_new(bench.asker(), inputs, context.rng), context.confidence)
+    gain = repeat_gain(repeated_and_new(bench, inputs, context.rng), context.confidence)
     withheld = run.withheld(caching(gain))
     latencies = Latencies.of(run.timings, params.tokenizing)
     note = "" if params.tokenizing else "Without tokenising."

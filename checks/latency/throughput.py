@@ -93,7 +93,7 @@ def throughput(context: Context, params: Params) -> Iterator[Measurement]:
 
     def scenario(asker: Asker) -> Timings:
         meters.read()
-        timings, passes = offline(asker, inputs, batches, length, meters.told(context.advance))
+        timings, passes = offline(asker, batches, length, meters.told(context.advance))
         took.extend(passes)
         return timings
 
