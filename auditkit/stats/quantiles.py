@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ class Ranks(NamedTuple):
     upper: int | None
 
 
+@lru_cache(maxsize=4096)
 def order_statistic_ranks(n: int, p: float, alpha: float) -> Ranks:
     """Ranks of the sorted sample between which the `p` quantile lies, each end with error `alpha`.
 
@@ -148,6 +150,7 @@ def _ascending(values: ArrayLike) -> NDArray[np.float64]:
     return ordered
 
 
+@lru_cache(maxsize=4096)
 def needed_for_quantile(p: float, exceeding: int, alpha: float) -> int:
     """Fewest values that show the `p` quantile below a bound when `exceeding` of them are over it.
 
