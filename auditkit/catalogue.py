@@ -47,6 +47,8 @@ def explain(entry: Check | Remedy) -> str:
     needs = ", ".join(sorted(entry.needs))
     if isinstance(entry, Check):
         lines.append(f"Severity {entry.severity}. Needs: {needs or 'predictions only'}.")
+        if entry.uses:
+            lines.append(f"Uses, where there is any: {', '.join(sorted(entry.uses))}.")
     else:
         lines.append(f"Meant for: {', '.join(entry.improves)}. Needs: transformers model, {needs}.")
     return "\n".join(lines)

@@ -147,6 +147,10 @@ class Context:
         shifts: The sets of rows that are out of distribution, by name.
         training: The rows that the model was trained on; None unless the check needs
             `Capability.TRAINING_ROWS`.
+        held_out: The named splits that are neither audited nor trained on, such as that for
+            validation; empty unless the check needs these rows.
+        baseline: Asks the baseline about the same inputs, with the classes numbered as the model's;
+            None when there is none, or the check does not say that it uses `Capability.BASELINE`.
         timing: Times the model itself, past the predictor's memory; None unless the check needs
             `Capability.TIMED`, and in a plan.
     """
@@ -160,6 +164,8 @@ class Context:
     kept: Kept = field(default_factory=KeptInMemory)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
+    baseline: Predictor | None = None
     timing: Bench | None = None
 
     def in_distribution(self) -> NDArray[np.int64]:
@@ -205,11 +211,18 @@ class Check:
     grows_with: str = ""
     """The parameter its questions grow in proportion to, a number of examples drawn from the rows;
     for a check whose questions depend on the model's answers. Empty for others."""
+    uses: frozenset[Capability] = frozenset()
+    """What it looks at where there is any, and does without else."""
 
     @property
     def family(self) -> str:
         """First part of the id."""
         return self.id.partition(".")[0]
+
+    @property
+    def compares(self) -> bool:
+        """Whether it looks at the baseline, if there is one."""
+        return Capability.BASELINE in self.needs | self.uses
 
     @property
     def sections(self) -> dict[str, str]:
@@ -242,6 +255,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
     extras: tuple[str, ...] = (),
     resources: Needed = no_resources,
     grows_with: str = "",
+    uses: Iterable[Capability] = (),
 ) -> Callable[[Measure], Check]:
     """Turn a measuring function into a `Check`. Registers nothing, and needs no base class.
 
@@ -273,6 +287,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
             extras=extras,
             resources=resources,
             grows_with=grows_with,
+            uses=frozenset(uses),
         )
 
     return wrap

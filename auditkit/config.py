@@ -371,6 +371,10 @@ class AuditConfig(Section):
     """The model under audit."""
     data: DataConfig
     """The data to audit on."""
+    baseline: ModelConfig | None = None
+    """Another model that is asked about the same rows, for checks that compare with it: the one in
+    production, or the model before it was fine-tuned. It has the classes of the model under audit;
+    where it does not name its classes, these are its."""
     checks: dict[str, CheckConfig] = Field(default_factory=dict)
     """Settings per check id. A check named here must be able to run, or the audit is incomplete."""
     only: Annotated[list[Name], Field(min_length=1)] | None = None
@@ -531,9 +535,7 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
     def anchored(path: str) -> str:
         return str(folder / Path(path).expanduser())
 
-    model, data = config.model, config.data
-    if model.path is not None and (folder / Path(model.path).expanduser()).exists():
-        model = model.model_copy(update={"path": anchored(model.path)})
+    data = config.data
     if data.path is not None:
         data = data.model_copy(update={"path": anchored(data.path)})
     if data.join is not None:
@@ -541,8 +543,6 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
             update={"join": data.join.model_copy(update={"path": anchored(data.join.path)})}
         )
     data = data.model_copy(update={"ood": _anchored_sets(data.ood, anchored)})
-    if model.depends_on is not None:
-        model = model.model_copy(update={"depends_on": [anchored(p) for p in model.depends_on]})
     cache = config.cache
     if cache.directory is not None:
         cache = cache.model_copy(update={"directory": anchored(cache.directory)})
@@ -561,7 +561,10 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
     }
     return config.model_copy(
         update={
-            "model": model,
+            "model": _anchored_model(config.model, folder),
+            "baseline": None
+            if config.baseline is None
+            else _anchored_model(config.baseline, folder),
             "data": data,
             "report": directory,
             "plugins": plugins,
@@ -571,6 +574,16 @@ def _resolve_paths(config: AuditConfig, folder: Path) -> AuditConfig:
             "remedies": remedies,
         }
     )
+
+
+def _anchored_model(model: ModelConfig, folder: Path) -> ModelConfig:
+    """Its files taken from `folder`; a path that is no folder stays."""
+    if model.path is not None and (there := folder / Path(model.path).expanduser()).exists():
+        model = model.model_copy(update={"path": str(there)})
+    if model.depends_on is not None:
+        depends_on = [str(folder / Path(path).expanduser()) for path in model.depends_on]
+        model = model.model_copy(update={"depends_on": depends_on})
+    return model
 
 
 def _anchored_sets(sets: Mapping[str, OodSet], anchored: Callable[[str], str]) -> dict[str, OodSet]:

@@ -6,11 +6,12 @@ import datetime
 import importlib.metadata
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from auditkit.baseline import Baseline, BaselinePredictor, asks_baseline, load_baseline
 from auditkit.check import Check, Confidence
 from auditkit.config import AuditConfig
 from auditkit.finding import Finding, Outcome, Severity
@@ -25,11 +26,11 @@ from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, check_answers, prepare
 from auditkit.registry import BrokenPlugin, Registry, load_registry
 from auditkit.result import AuditResult, Guide, Subject, Timing
-from auditkit.run_identity import check_keys, is_opaque, run_inputs
+from auditkit.run_identity import Answered, check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
 from auditkit.timing import bench_for, has_timed
-from auditkit.training.rows import names_training_rows, trained_on
+from auditkit.training.rows import held_out_splits, names_training_rows, trained_on
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
@@ -53,7 +54,7 @@ def run_audit(
     Raises:
         AuditkitError: Configuration, data or model are unusable; nothing was measured.
     """
-    cache = None if config.model.recorded else open_store(config.cache)
+    cache = open_store(config.cache) if asks_a_model(config) else None
     with cache or nullcontext():
         return _audited(config, observer or Silent(), store, cache)
 
@@ -70,7 +71,7 @@ def _audited(
     registry = load_registry([Path(folder) for folder in config.plugins])
     # Before the model is asked anything, so that no limit can follow a result.
     suite_digest = make_plan(config, registry, frozenset(Capability)).suite.digest
-    prepared, plan = with_plan(config, registry, prepare(config, cache))
+    prepared, plan = with_plan(config, registry, prepare(config, cache), cache)
 
     predictor = SharedPredictor(
         prepared.model,
@@ -78,14 +79,15 @@ def _audited(
         advance=observer.asked,
         store=cache,
     )
-    asking = _Asking(prepared, predictor, observer)
+    baseline = asks_baseline(prepared.baseline, config, observer.asked, cache)
+    asking = _Asking(prepared, predictor, observer, baseline)
     ledger = _ledger(store, config, asking, plan)
     stored = ledger.begin(observer)
     if stored is not None:
         return _decided_today(stored, config, prepared, started.date())
     checked = check_answers(prepared, asking.answers)
 
-    run_checks(plan, _workbench(config, prepared, plan, predictor), observer, ledger)
+    run_checks(plan, _workbench(config, asking, plan), observer, ledger)
     findings = [*_plugin_findings(registry.broken), *ledger.findings(plan)]
     today = started.date()
     return AuditResult(
@@ -100,31 +102,43 @@ def _audited(
         decision=decide(findings, config.policy, today),
         decided_on=today.isoformat(),
         environment=environment(),
-        timing=_timing(started, began, predictor, ledger),
+        timing=_timing(started, began, asking, ledger),
         guides={entry.check.id: _guide(entry.check) for entry in plan.checks},
         replayed=ledger.replayed(plan),
         seeds_seen=ledger.seeds_seen,
     )
 
 
-def _timing(
-    started: datetime.datetime, began: float, predictor: SharedPredictor, ledger: Ledger
-) -> Timing:
+def asks_a_model(config: AuditConfig) -> bool:
+    """Whether there is more to ask than predictions on file."""
+    models = (config.model, config.baseline)
+    return any(one is not None and not one.recorded for one in models)
+
+
+def _timing(started: datetime.datetime, began: float, asking: _Asking, ledger: Ledger) -> Timing:
+    asked = [one for one in (asking.predictor, asking.baseline) if one is not None]
     return Timing(
         started=started.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - began,
-        model_seconds=predictor.seconds,
+        model_seconds=sum(one.seconds for one in asked),
         checks=ledger.seconds,
-        asking=ledger.total(predictor.statistics),
+        asking=ledger.total(*(one.statistics for one in asked)),
     )
 
 
 class _Asking:
     """The model's answers for the audited rows, asked for when first needed."""
 
-    def __init__(self, prepared: Prepared, predictor: SharedPredictor, observer: Observer) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        predictor: SharedPredictor,
+        observer: Observer,
+        baseline: BaselinePredictor | None,
+    ) -> None:
         self.prepared = prepared
-        self._predictor = predictor
+        self.predictor = predictor
+        self.baseline = baseline
         self._observer = observer
         self._answers: Predictions | None = None
 
@@ -133,16 +147,24 @@ class _Asking:
         """Answers for `prepared.audited.inputs`."""
         if self._answers is None:
             self._observer.stage("Asking the model")
-            self._answers = self._predictor.predict(self.prepared.audited.inputs)
+            self._answers = self.predictor.predict(self.prepared.audited.inputs)
         return self._answers
+
+    def opaque_answers(self) -> Answered:
+        """The answers for the audited rows of the models whose digests say too little."""
+        prepared, baseline = self.prepared, self.baseline
+        hidden = prepared.baseline is not None and is_opaque(prepared.baseline.model)
+        return Answered(
+            self.answers if is_opaque(prepared.model) else None,
+            baseline.predict(prepared.audited.inputs) if hidden and baseline is not None else None,
+        )
 
 
 def _ledger(store: RunStore | None, config: AuditConfig, asking: _Asking, plan: Plan) -> Ledger:
     if store is None:
         return Ledger()
     prepared = asking.prepared
-    answers = asking.answers if is_opaque(prepared.model) else None
-    keys = check_keys(config, prepared, plan, answers)
+    keys = check_keys(config, prepared, plan, asking.opaque_answers())
     return Ledger(store, keys, run_inputs(config, prepared, plan, keys))
 
 
@@ -156,14 +178,14 @@ def _decided_today(
     return stored if same else again
 
 
-def _workbench(
-    config: AuditConfig, prepared: Prepared, plan: Plan, predictor: SharedPredictor
-) -> Workbench:
+def _workbench(config: AuditConfig, asking: _Asking, plan: Plan) -> Workbench:
+    prepared = asking.prepared
     confidence = Confidence(config.confidence, plan.suite.family)
     splits = {name: prepared.data.rows(index) for name, index in prepared.data.splits.items()}
     return Workbench(
-        predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
-        prepared.training, bench_for(config, prepared.model) if has_timed(plan) else None,
+        asking.predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
+        prepared.training, prepared.held_out, asking.baseline,
+        bench_for(config, prepared) if has_timed(plan) else None,
     )  # fmt: skip
 
 
@@ -183,18 +205,27 @@ def _guide(check: Check) -> Guide:
     return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
 
 
-def with_plan(config: AuditConfig, registry: Registry, prepared: Prepared) -> tuple[Prepared, Plan]:
-    """The checks that will run, and with them the rows the model was trained on if one needs them.
+def with_plan(
+    config: AuditConfig,
+    registry: Registry,
+    prepared: Prepared,
+    store: PredictionStore | None = None,
+) -> tuple[Prepared, Plan]:
+    """The checks that will run, with the training rows and the baseline if one looks at them.
 
     Raises:
-        AuditkitError: As `make_plan`, or these rows cannot be read.
+        AuditkitError: As `make_plan`, or these rows cannot be read, or the baseline not be loaded.
     """
     plan = make_plan(config, registry, capabilities_of(config, prepared))
-    if any(
-        Capability.TRAINING_ROWS in entry.check.needs and not entry.obstacle
-        for entry in plan.checks
-    ):
-        prepared = replace(prepared, training=trained_on(config, prepared))
+    running = [entry.check for entry in plan.checks if not entry.obstacle]
+    if any(check.compares for check in running):
+        prepared = replace(prepared, baseline=load_baseline(config, prepared, store))
+    if any(Capability.TRAINING_ROWS in check.needs for check in running):
+        prepared = replace(
+            prepared,
+            training=trained_on(config, prepared),
+            held_out=held_out_splits(config, prepared),
+        )
     return prepared, plan
 
 
@@ -212,6 +243,8 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.PAIRS)
     if names_training_rows(config, prepared):
         offered.add(Capability.TRAINING_ROWS)
+    if config.baseline is not None:
+        offered.add(Capability.BASELINE)
     if Capability.NEW_INPUTS in prepared.model.capabilities:
         offered.add(Capability.TIMED)
     return frozenset(offered)
@@ -230,6 +263,10 @@ def _plugin_findings(broken: Sequence[BrokenPlugin]) -> list[Finding]:
     ]
 
 
+def _said_of(baseline: Baseline | None) -> Mapping[str, str]:
+    return {} if baseline is None else baseline.said
+
+
 def _subject(config: AuditConfig, prepared: Prepared, checked: dict[str, str]) -> Subject:
     audited = prepared.audited
     groups = {}
@@ -245,6 +282,6 @@ def _subject(config: AuditConfig, prepared: Prepared, checked: dict[str, str]) -
         split=config.data.evaluate if config.data.split else "all rows",
         rows=len(audited),
         groups=groups,
-        assumptions=prepared.assumptions | checked,
+        assumptions={**prepared.assumptions, **_said_of(prepared.baseline), **checked},
         warnings=prepared.warnings,
     )

@@ -92,10 +92,11 @@ class Ledger:
             return ()
         return self.store.seeds_seen(self.inputs)
 
-    def total(self, asked: PredictorStatistics) -> PredictorStatistics:
-        """What asking has cost; `asked` is what it cost this run's shared predictor."""
-        total = Counter(asdict(asked))
-        total.update(self._elsewhere)
+    def total(self, *asked: PredictorStatistics) -> PredictorStatistics:
+        """What asking has cost; `asked` is what it cost this run's shared predictors."""
+        total = Counter(self._elsewhere)
+        for one in asked:
+            total.update(asdict(one))
         return PredictorStatistics(**total)
 
 

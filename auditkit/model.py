@@ -36,6 +36,8 @@ class Capability(enum.StrEnum):
     """Rows of the data, or of these sets, are tied to contrasts of theirs."""
     TRAINING_ROWS = "training_rows"
     """The configuration says which rows the model was trained on."""
+    BASELINE = "baseline"
+    """The configuration names another model that answers the same rows."""
     TIMED = "timed"
     """The model can be timed. A check that needs this runs alone, and only if the configuration
     names it or has a table [timing]."""

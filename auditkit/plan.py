@@ -41,6 +41,7 @@ _LACKING = {
     "row's group",
     Capability.TRAINING_ROWS: "nothing says which rows the model was trained on: [training] path, "
     "or a split of the data",
+    Capability.BASELINE: "there is no model to compare with ([baseline])",
 }
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from auditkit.sources.groups import read_groups
 from auditkit.sources.labels import read_labels
 from auditkit.sources.rows import check_ids, read_clusters, read_pairs, read_splits, read_texts
 from auditkit.sources.table import SourceTable
+
+if TYPE_CHECKING:
+    from auditkit.baseline import Baseline
 
 COPIES_SHARE = 0.05
 """Share of repeated texts from which on rows are too dependent for plain intervals."""
@@ -54,6 +57,8 @@ class Prepared:
         shifts: The named sets of rows out of distribution.
         shift_digests: Their digests, as they were read.
         training: The rows the model was trained on, where a check reads them.
+        held_out: The splits that are neither audited nor trained on, where a check reads these.
+        baseline: The model to compare with, where a check does so.
     """
 
     model: Model
@@ -68,6 +73,8 @@ class Prepared:
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     shift_digests: Mapping[str, str] = field(default_factory=dict)
     training: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
+    baseline: Baseline | None = None
 
     @property
     def data_digest(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditkit import __version__
 from auditkit.check import Check
@@ -70,8 +70,15 @@ def is_opaque(model: Model) -> bool:
     return Capability.NEW_INPUTS in model.capabilities and not isinstance(model, TokenModel)
 
 
+class Answered(NamedTuple):
+    """What models whose digests say too little answer for the audited rows; None for others."""
+
+    model: Predictions | None
+    baseline: Predictions | None
+
+
 def check_keys(
-    config: AuditConfig, prepared: Prepared, plan: Plan, answers: Predictions | None
+    config: AuditConfig, prepared: Prepared, plan: Plan, answered: Answered
 ) -> dict[str, str]:
     """Digest of everything the measurements of each check depend on, by check id.
 
@@ -81,7 +88,7 @@ def check_keys(
         config: The configuration.
         prepared: Model and data.
         plan: The planned checks.
-        answers: What the model says about the audited rows, where its digest says too little.
+        answered: What models say about the audited rows, where their digests say too little.
     """
     shared = [
         __version__,
@@ -89,7 +96,7 @@ def check_keys(
         _versions(),
         prepared.model.digest,
         prepared.model.assumptions,
-        None if answers is None else _answers(answers),
+        None if answered.model is None else _answers(answered.model),
         prepared.data.digest,
         dict(prepared.shift_digests),
         config.data.evaluate if config.data.split else None,
@@ -100,6 +107,11 @@ def check_keys(
         config.online,
     ]
     params = {check.id: check.params for check in plan.suite.checks}
+    training = None
+    if prepared.training is not None:
+        others = {name: data.digest for name, data in prepared.held_out.items()}
+        training = [prepared.training.digest, others]
+    baseline = _of_baseline(config, prepared, answered.baseline)
     return {
         entry.check.id: _sha256(
             [
@@ -110,9 +122,8 @@ def check_keys(
                 entry.obstacle,
                 sorted(entry.limits),
                 [resource.content_digest() for resource in entry.check.resources(entry.params)],
-                prepared.training.digest
-                if prepared.training is not None and Capability.TRAINING_ROWS in entry.check.needs
-                else None,
+                training if Capability.TRAINING_ROWS in entry.check.needs else None,
+                baseline if entry.check.compares else None,
                 timed_on(config, prepared.model)
                 if Capability.TIMED in entry.check.needs and not entry.obstacle
                 else None,
@@ -120,6 +131,21 @@ def check_keys(
         )
         for entry in plan.checks
     }
+
+
+def _of_baseline(
+    config: AuditConfig, prepared: Prepared, answers: Predictions | None
+) -> list[Any] | None:
+    if prepared.baseline is None or config.baseline is None:
+        return None
+    model = prepared.baseline.model
+    return [
+        model.digest,
+        model.assumptions,
+        None if answers is None else _answers(answers),
+        prepared.baseline.order.tolist(),
+        [config.baseline.batch_tokens, config.baseline.device],
+    ]
 
 
 def run_inputs(

@@ -13,6 +13,7 @@ from importlib import import_module
 
 import numpy as np
 
+from auditkit.baseline import BaselinePredictor
 from auditkit.check import Check, Confidence, Context, Kept, Predictor
 from auditkit.data import AuditData, Shift
 from auditkit.latency.bench import Bench
@@ -26,6 +27,7 @@ from auditkit.predictor import AnsweredRows, SharedPredictor
 
 _ASKING = {
     Capability.NEW_INPUTS, Capability.EMBEDDINGS, Capability.SHIFTS, Capability.PAIRS,
+    Capability.BASELINE,
 }  # fmt: skip
 """What the model has to be asked for, besides its answers for the audited rows."""
 _IMPORTED_BY_BOTH = (
@@ -49,12 +51,15 @@ class Workbench:
     seed: int
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     training: AuditData | None = None
+    held_out: Mapping[str, AuditData] = field(default_factory=dict)
+    baseline: BaselinePredictor | None = None
     timing: Bench | None = None
 
     def context(
         self, check: Check, predictor: Predictor, advance: Callable[[float], None], kept: Kept
     ) -> Context:
         """The context of one check, with random numbers of its own."""
+        trained = Capability.TRAINING_ROWS in check.needs
         return Context(
             predictor=predictor,
             data=self.data,
@@ -64,7 +69,9 @@ class Workbench:
             advance=advance,
             kept=kept,
             shifts=self.shifts,
-            training=self.training if Capability.TRAINING_ROWS in check.needs else None,
+            training=self.training if trained else None,
+            held_out=self.held_out if trained else {},
+            baseline=self.baseline if check.compares else None,
             timing=self.timing if Capability.TIMED in check.needs else None,
         )
 
@@ -129,7 +136,8 @@ def _import_for_both() -> None:
 
 def asks_more(entry: PlannedCheck) -> bool:
     """Whether a check has more to ask the model than the answers for the audited rows."""
-    return bool(_ASKING & entry.check.needs) and not entry.obstacle
+    check = entry.check
+    return bool(_ASKING & (check.needs | check.uses)) and not entry.obstacle
 
 
 def is_timed(entry: PlannedCheck) -> bool:
@@ -176,10 +184,10 @@ class _Crew:
     def _run(self, entry: PlannedCheck, advance: Callable[[float], None]) -> None:
         check_id, shared = entry.check.id, self._bench.predictor
         predictor = shared if asks_more(entry) else AnsweredRows(shared)
-        began, before = time.perf_counter(), Counter(asdict(predictor.statistics))
+        began, before = time.perf_counter(), self._asked(predictor)
         context = self._bench.context(entry.check, predictor, advance, self._ledger.parts(check_id))
         measured = measure(entry, context)
-        cost = Counter(asdict(predictor.statistics))
+        cost = self._asked(predictor)
         cost.subtract(before)
         record = CheckRecord(check_id, "", measured, time.perf_counter() - began, dict(cost))
         self._ledger.keep(record)
@@ -189,3 +197,13 @@ class _Crew:
         self._ledger.add(record, found)
         with self._telling:
             self._observer.check_finished(check_id, found)
+
+    def _asked(self, predictor: SharedPredictor | AnsweredRows) -> Counter[str]:
+        """What this predictor and the baseline's have been asked so far.
+
+        The baseline is asked by checks that run in front only, one at a time.
+        """
+        asked, baseline = Counter(asdict(predictor.statistics)), self._bench.baseline
+        if baseline is not None and predictor is self._bench.predictor:
+            asked.update(asdict(baseline.statistics))
+        return asked

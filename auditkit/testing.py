@@ -244,6 +244,8 @@ def _odd(data: AuditData, predictions: Predictions, vectors: NDArray[Any]) -> Co
         timing=_simulated(predictions),
         shifts=shifted(data, odd=rows[::3]) if len(rows) else {},
         training=data.rows(rows[1::3]),
+        held_out={"validation": data.rows(rows[1::2])},
+        baseline=FixedAnswers(predictions.take(rows[::-1]), vectors),
     )
 
 

@@ -16,6 +16,7 @@ from auditkit.latency.hardware import Hardware, host
 from auditkit.model import Capability, Model
 from auditkit.models.answer_key import device_class
 from auditkit.plan import Plan
+from auditkit.preflight import Prepared
 
 _RUN_AS = ("precision", "attention", "backend", "max length")
 """What loading says of a model that its times depend on."""
@@ -28,8 +29,12 @@ def has_timed(plan: Plan) -> bool:
     )
 
 
-def bench_for(config: AuditConfig, model: Model) -> Bench:
-    """What the model is timed with on this machine."""
+def bench_for(config: AuditConfig, prepared: Prepared) -> Bench:
+    """What the model is timed with on this machine, and the baseline if it can be asked."""
+    model, baseline = prepared.model, None
+    if prepared.baseline is not None:
+        other = prepared.baseline.model
+        baseline = other if Capability.NEW_INPUTS in other.capabilities else None
     settings = config.timing or TimingConfig()
     on_cuda = _device(config).startswith("cuda")
     meters: list[Meter | None] = [rapl(), nvml() if on_cuda else None]
@@ -43,6 +48,7 @@ def bench_for(config: AuditConfig, model: Model) -> Bench:
         device=CudaDevice() if on_cuda else None,
         start=start,
         meters=[meter for meter in meters if meter is not None],
+        baseline=baseline,
         limits_from=settings.hardware or "",
         hourly_price=settings.hourly_price,
         currency=settings.currency,

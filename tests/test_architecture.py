@@ -30,6 +30,7 @@ LAYERS = [
         "prediction_store",
         "cores",
         "preflight",
+        "baseline",
         "store",
         "plan",
         "network",

@@ -51,6 +51,8 @@ def measure(context, params):
         yield Measurement("rows", float(len(shift.data)), len(shift.data), None, name)
     n = -1 if context.training is None else len(context.training)
     yield Measurement("rows", float(n), 1, None, "trained on")
+    for name, data in context.held_out.items():
+        yield Measurement("rows", float(len(data)), 1, None, "held out: " + name)
 """
 WORDS = ("plot", "story", "actor", "music", "scene", "camera", "score", "cast")
 
@@ -538,6 +540,59 @@ def test_training_rows_come_from_a_file_or_a_split(training_bench):
     bench.config["training"] = {}
     bench.config["data"]["split"] = "split"
     assert trained(bench) == 20
+
+
+def with_splits(bench: Bench, **changed: str) -> None:
+    """Rows in the splits test, train, validation and dev; some texts changed in one of them."""
+    splits = ("test", "train", "validation", "dev")
+    lines = [f"{line},{splits[i % 4]}" for i, line in enumerate(rows_of(80))]
+    for split, text in changed.items():
+        at = splits.index(split)
+        lines[at] = ",".join([f"good {text}", *lines[at].split(",")[1:]])
+    bench.write("d.csv", lines, f"{HEADER},split")
+    bench.config["data"]["split"] = "split"
+
+
+def held_out(bench: Bench) -> set[str]:
+    """The splits that the check saw besides the audited and the training rows."""
+    audit = auditkit.run(bench.config, out=bench.folder / "run")
+    slices = [one.measurement.slice for one in audit.findings if one.measurement is not None]
+    return {name.removeprefix("held out: ") for name in slices if name.startswith("held out: ")}
+
+
+def test_splits_neither_audited_nor_trained_on_are_seen_whichever_is_audited(training_bench):
+    bench = training_bench
+    with_splits(bench)
+    assert held_out(bench) == {"validation", "dev"}
+    bench.config["data"]["evaluate"] = "dev"
+    assert held_out(bench) == {"validation", "test"}
+    bench.config["training"] = {"split": "validation"}
+    assert held_out(bench) == {"train", "test"}
+    bench.config["training"] = {"path": bench.write("train.csv", rows_of(50, "train "))}
+    assert held_out(bench) == {"validation", "test"}
+
+
+def test_a_changed_row_of_any_split_is_measured_again(training_bench):
+    bench = training_bench
+    with_splits(bench)
+    held_out(bench)
+    held_out(bench)
+    assert len(bench.ran.read_text().splitlines()) == 1
+    with_splits(bench, validation="another plot")
+    held_out(bench)
+    assert len(bench.ran.read_text().splitlines()) == 2
+    # The same training rows, which the file names by no split, and other splits held out.
+    bench.config["training"] = {"path": bench.write("train.csv", rows_of(50, "train "))}
+    held_out(bench)
+    assert len(bench.ran.read_text().splitlines()) == 3
+    bench.config["training"]["split"] = "dev"
+    assert held_out(bench) == {"train", "validation"}
+    assert len(bench.ran.read_text().splitlines()) == 4
+
+
+def test_splits_are_seen_only_by_a_check_that_needs_training_rows(bench):
+    with_splits(bench.sets(kitchen=KITCHEN))
+    assert held_out(bench) == set()
 
 
 def test_without_training_rows_the_check_says_what_is_missing(training_bench):

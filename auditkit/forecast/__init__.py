@@ -15,7 +15,8 @@ from pathlib import Path
 from auditkit.check import Confidence
 from auditkit.config import AuditConfig
 from auditkit.cores import available_cores
-from auditkit.engine import with_plan
+from auditkit.engine import asks_a_model, with_plan
+from auditkit.forecast.baseline_cost import BaselineTimer
 from auditkit.forecast.budget import Budgeted, SampleCosts
 from auditkit.forecast.check_cost import Trial, check_costs
 from auditkit.forecast.expected import Forecast
@@ -23,11 +24,12 @@ from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, Seconds
 from auditkit.found_run import FoundRun, find_run, holds_a_run
 from auditkit.model import Capability, answer_key
 from auditkit.network import settle_network
+from auditkit.ood_sets import sampled
 from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import load_registry
-from auditkit.resolution import attribute_rows, resolutions
-from auditkit.run_identity import check_keys, is_opaque, run_inputs
+from auditkit.resolution import Audited, attribute_rows, resolutions
+from auditkit.run_identity import Answered, check_keys, is_opaque, run_inputs
 from auditkit.sampling import draw
 
 
@@ -54,7 +56,7 @@ def forecast(
     """
     if budget is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"sample": None})})
-    store = None if config.model.recorded else open_store(config.cache, read_only=True)
+    store = open_store(config.cache, read_only=True) if asks_a_model(config) else None
     with store or nullcontext():
         settle_network(online=config.online)
         began = clock()
@@ -71,9 +73,10 @@ class _Ahead:
         self.config = config
         self.clock = clock
         registry = load_registry([Path(folder) for folder in config.plugins])
-        self.prepared, self.plan = with_plan(config, registry, prepare(config, store))
+        self.prepared, self.plan = with_plan(config, registry, prepare(config, store), store)
         self.confidence = Confidence(config.confidence, self.plan.suite.family)
         self.timer = ModelTimer(self.prepared, config.model.batch_tokens, clock)
+        self.baseline = BaselineTimer.of(self.prepared, config, clock)
 
     def found(self, *, fresh: bool) -> FoundRun:
         """What the run directory holds of this audit; nothing that counts when it is to be fresh.
@@ -81,19 +84,18 @@ class _Ahead:
         The digests are taken in any case, as the audit does.
         """
         folder, prepared = Path(self.config.report.directory), self.prepared
-        answers = None
+        answered, inputs = Answered(None, None), prepared.audited.inputs
         if is_opaque(prepared.model):
-            answers = self.timer.kept_answers(prepared.audited.inputs)
-            if answers is None:
-                hidden = FoundRun(
-                    note=f"Which checks are finished in {folder} shows only once "
-                    f"{prepared.model.name} has answered, since its digest cannot say that it is "
-                    "the same."
-                )
-                return hidden if holds_a_run(folder) and not fresh else FoundRun()
-        keys = check_keys(self.config, prepared, self.plan, answers)
-        inputs = run_inputs(self.config, prepared, self.plan, keys)
-        return FoundRun() if fresh else find_run(folder, inputs, keys)
+            answered = answered._replace(model=self.timer.kept_answers(inputs))
+            if answered.model is None:
+                return _hidden(folder, prepared.model.name, fresh)
+        if self.baseline is not None and is_opaque(self.baseline.model):
+            answered = answered._replace(baseline=self.baseline.kept_answers(inputs))
+            if answered.baseline is None:
+                return _hidden(folder, self.baseline.model.name, fresh)
+        keys = check_keys(self.config, prepared, self.plan, answered)
+        run = run_inputs(self.config, prepared, self.plan, keys)
+        return FoundRun() if fresh else find_run(folder, run, keys)
 
     def expected(self, found: FoundRun, began: float) -> tuple[Forecast, Seconds]:
         """The forecast for all rows, and the seconds of each distinct input."""
@@ -103,15 +105,17 @@ class _Ahead:
         inputs = () if found.stored else audited.inputs
         model, seconds = timer.cost_by_input(inputs)
         probe = 0.0 if found.stored else timer.probe(prepared)
-        trial = Trial(prepared, timer, self.confidence, self.config.seed, self.clock)
+        seed = self.config.seed
+        trial = Trial(prepared, timer, self.confidence, seed, self.clock, self.baseline)
         checks = tuple(check_costs(plan.checks, found.recalled, trial))
-        shown, unresolved = resolutions(plan.checks, audited, self.confidence)
+        around = Audited(audited, prepared.shifts, prepared.training, prepared.held_out)
+        shown, unresolved = resolutions(plan.checks, around, self.confidence)
         return Forecast(
             model_name=prepared.model.name,
             data_name=prepared.name,
             rows=len(audited),
             recorded=_recorded(prepared),
-            load=load + timer.load,
+            load=load + timer.load + (0.0 if self.baseline is None else self.baseline.load),
             model=model,
             probe=probe,
             timed=timer.timed,
@@ -141,8 +145,21 @@ class _Ahead:
         costs = SampleCosts(audited, seconds, expected, starting, seed)
         rows = costs.most_rows(budget)
         sample = draw(audited, rows, seed)
-        shown, _ = resolutions(self.plan.checks, audited.rows(sample.rows), self.confidence)
+        prepared = self.prepared
+        shifts = sampled(prepared.shifts, sample.rows, rows, seed)
+        around = Audited(audited.rows(sample.rows), shifts, prepared.training, prepared.held_out)
+        shown, _ = resolutions(self.plan.checks, around, self.confidence)
         return Budgeted(budget, rows, costs.of(rows), shown, sample.note)
+
+
+def _hidden(folder: Path, model: str, fresh: bool) -> FoundRun:
+    """What can be said of a run directory before a model has answered that no digest covers."""
+    if fresh or not holds_a_run(folder):
+        return FoundRun()
+    return FoundRun(
+        note=f"Which checks are finished in {folder} shows only once {model} has answered, since "
+        "its digest cannot say that it is the same."
+    )
 
 
 def _recorded(prepared: Prepared) -> bool:

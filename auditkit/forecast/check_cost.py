@@ -9,7 +9,7 @@ instead; see `auditkit.forecast.pilot`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from statistics import median
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from auditkit.check import Confidence, Context
 from auditkit.content import content_digest, content_key
 from auditkit.finding import Finding, Outcome
+from auditkit.forecast.baseline_cost import BaselineTimer
 from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, line
 from auditkit.forecast.pilot import Noted, Pilot, is_embedding, not_applicable
 from auditkit.measuring import run_check
@@ -105,6 +106,13 @@ def check_costs(
             yield trial.cost_of(entry)
 
 
+_Requests = dict[Hashable, Any]
+
+
+def _keys(requests: Iterable[_Requests]) -> frozenset[Hashable]:
+    return frozenset(key for request in requests for key in request)
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """A check run on a sample."""
@@ -112,14 +120,16 @@ class _Run:
     rows: int
     seconds: float
     findings: list[Finding]
-    requests: tuple[dict[Hashable, Any], ...]
+    requests: tuple[_Requests, ...]
     """Inputs it asked about that are not among the audited rows, by key; those of each request
     that no request before it had."""
+    of_baseline: tuple[_Requests, ...]
+    """The same of the baseline, which has answered nothing before."""
 
     @property
     def new(self) -> frozenset[Hashable]:
-        """Keys of all of them."""
-        return frozenset(key for request in self.requests for key in request)
+        """Keys of all that the model was asked about."""
+        return _keys(self.requests)
 
 
 class Trial:
@@ -131,6 +141,7 @@ class Trial:
         confidence: As the audit's.
         seed: As the audit's.
         clock: Tells seconds.
+        baseline: Estimates what is asked of the baseline; None without one.
     """
 
     def __init__(
@@ -140,12 +151,16 @@ class Trial:
         confidence: Confidence,
         seed: int,
         clock: Clock,
+        baseline: BaselineTimer | None = None,
     ) -> None:
+        self._baseline_timer = baseline
         self._data = prepared.audited
         self._shifts, self._training = prepared.shifts, prepared.training
+        self._held_out = prepared.held_out
         self._splits = {n: prepared.data.rows(rows) for n, rows in prepared.data.splits.items()}
         rows = {content_key(one): row for row, one in enumerate(prepared.audited.inputs)}
         self._answers = tuple(Noted(MadeUp(prepared, rows, seed), rows) for seed in (0, 1))
+        self._baselines = tuple(Noted(MadeUp(prepared, rows, seed), {}) for seed in (0, 1))
         self._pilot = Pilot(prepared, timer, rows, seed, clock)
         self._timer = timer
         self._confidence = confidence
@@ -153,6 +168,7 @@ class Trial:
         self._clock = clock
         self._asked_before: dict[Hashable, float] = {}
         """The chance that an earlier check will have asked about an input, by its key."""
+        self._asked_of_baseline: dict[Hashable, float] = {}
 
     def cost_of(self, entry: PlannedCheck) -> CheckCost:
         """Run a check on samples: with made-up answers, or as a pilot where it says it can be."""
@@ -190,7 +206,8 @@ class Trial:
             return CheckCost(check_id, reason)
         runs = [self._run(entry, size, 1)]
         crashed = any(f.outcome is Outcome.ERROR for f in first.findings)
-        if crashed or first.new != runs[0].new or (first.new and not asks):
+        depends = first.new != runs[0].new or _keys(first.of_baseline) != _keys(runs[0].of_baseline)
+        if crashed or depends or (first.new and not asks):
             return CheckCost(check_id, asks=asks, asked=None, seconds=None)
         once = max(first.seconds - runs[0].seconds, 0.0)
         if runs[0].seconds > CHECK_SECONDS and size < n:
@@ -220,30 +237,54 @@ class Trial:
 
         Also the share of them that does not depend on the number of rows.
         """
+        asked = [run.requests for run in runs]
+        cost, steady = self._charged(runs, asked, self._timer, self._asked_before)
+        if self._baseline_timer is None:
+            return cost, steady
+        asked = [run.of_baseline for run in runs]
+        other, share = self._charged(runs, asked, self._baseline_timer, self._asked_of_baseline)
+        seconds = cost.seconds + other.seconds
+        if seconds > 0:
+            steady = (steady * cost.seconds + share * other.seconds) / seconds
+        return cost + other, steady
+
+    def _charged(
+        self,
+        runs: list[_Run],
+        asked: Sequence[tuple[_Requests, ...]],
+        timer: ModelTimer | BaselineTimer,
+        before: dict[Hashable, float],
+    ) -> tuple[ModelCost, float]:
+        """As `_asked`, of one model, from what each run asked it."""
         cost = ModelCost()
-        for request in runs[-1].requests:
-            new = {k: one for k, one in request.items() if self._asked_before.get(k, 0.0) < 1}
-            self._asked_before |= dict.fromkeys(new, 1.0)
-            cost += self._timer.cost(list(new.values()), embedding=any(map(is_embedding, new)))
-        per_check, per_row = _through(runs, [float(len(run.new)) for run in runs])
+        for request in asked[-1]:
+            new = {k: one for k, one in request.items() if before.get(k, 0.0) < 1}
+            before |= dict.fromkeys(new, 1.0)
+            cost += timer.cost(list(new.values()), embedding=any(map(is_embedding, new)))
+        counts = [len(_keys(requests)) for requests in asked]
+        per_check, per_row = _through(runs, [float(count) for count in counts])
         everything = per_check + per_row * len(self._data)
         if not cost.distinct:
             return cost, 0.0
-        return cost.times(everything / len(runs[-1].new)), per_check / everything
+        return cost.times(everything / counts[-1]), per_check / everything
 
     def _run(self, entry: PlannedCheck, size: int, which: int, *, cold: bool = False) -> _Run:
         sample = draw(self._data, size, self._seed).rows
-        answers = self._answers[which]
+        answers, baseline = self._answers[which], self._baselines[which]
         seconds: list[float] = []
         while not seconds or (
             not cold and len(seconds) < _STEADY_RUNS and sum(seconds) < _STEADY_SECONDS
         ):
             context = self._context(entry, sample, answers, lambda _: None)
+            if self._baseline_timer is not None and entry.check.compares:
+                context = replace(context, baseline=baseline)
             answers.forget()
+            baseline.forget()
             began = self._clock()
             findings = run_check(entry, context)
             seconds.append(self._clock() - began)
-        return _Run(size, median(seconds), findings, tuple(answers.requests))
+        asked = tuple(answers.requests), tuple(baseline.requests)
+        return _Run(size, median(seconds), findings, *asked)
 
     def _context(
         self,
@@ -262,6 +303,7 @@ class Trial:
             advance,
             shifts=sampled(self._shifts, sample, len(sample), self._seed),
             training=self._training if trained else None,
+            held_out=self._held_out if trained else {},
         )
 
 

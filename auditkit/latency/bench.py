@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from auditkit.errors import NotApplicable
 from auditkit.latency.asking import Asker
 from auditkit.latency.clock import Clock, Device, HostClock
 from auditkit.latency.energy import Meter
@@ -54,6 +55,7 @@ class Bench:
         clock: Tells the time.
         device: A device with a queue of its own; None when the model runs on the CPU.
         start: Starts a new process that loads the model; None when that is not possible.
+        baseline: A model to compare with; None when there is none that can be asked again.
         busy: Reads who uses the processor.
         meters: Energy meters that can be read.
         limits_from: Fingerprint of the hardware that the limits were set on; empty when not said.
@@ -66,6 +68,7 @@ class Bench:
     clock: Clock = field(default_factory=HostClock)
     device: Device | None = None
     start: StartFresh | None = None
+    baseline: Model | None = None
     busy: Callable[[], Busy] = Busy.read
     meters: Sequence[Meter] = ()
     limits_from: str = ""
@@ -94,6 +97,16 @@ class Bench:
             found.append(self.start(inputs, batch))
             advance(len(found) / times)
         return found[:times]
+
+    def baseline_asker(self, inputs: Sequence[Any]) -> Asker:
+        """The same for the baseline.
+
+        Raises:
+            NotApplicable: There is none that can be asked again.
+        """
+        if self.baseline is None:
+            raise NotApplicable("the baseline's predictions are on file, so it cannot be timed.")
+        return Asker(self.baseline, inputs, self.clock, self.device)
 
     @property
     def elsewhere(self) -> str:

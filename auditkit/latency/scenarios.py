@@ -132,6 +132,31 @@ def single_stream(
     return asker.timings()
 
 
+def in_turn(
+    askers: tuple[Asker, Asker],
+    length: Length,
+    rng: np.random.Generator,
+    advance: Advance = lambda _: None,
+) -> tuple[Timings, Timings]:
+    """Two models about the same inputs, each input drawn at random and put to both.
+
+    Which of the two is first is drawn, too, so that whatever happens to the machine happens to
+    both.
+    """
+    first, second = askers
+    clock = first.clock
+    rows = _drawn(len(first.inputs), rng)
+    began, served = clock.now(), 0
+    while not length.over(clock.now() - began, served):
+        row = next(rows)
+        for asker in (first, second) if rng.random() < _HALF else (second, first):
+            asker.ask([row], [clock.now()])
+        served += 1
+        if served % _TOLD == 0:
+            advance(length.done(clock.now() - began, served))
+    return first.timings(), second.timings()
+
+
 def arrivals(
     rate: float, length: Length, rng: np.random.Generator, chunk: int = 1024
 ) -> Iterator[int]:
@@ -233,6 +258,7 @@ def offline(
     return asker.timings(), passes
 
 
+_HALF = 0.5
 _TOLD = 64
 """Requests after which progress is told."""
 

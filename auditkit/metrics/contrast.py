@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from auditkit.check import Context
-from auditkit.data import AuditData, unit_id
+from auditkit.data import AuditData, Shift, unit_id
 from auditkit.errors import NotApplicable
 from auditkit.finding import (
     WHISKER_ALPHA,
@@ -62,11 +62,20 @@ def contrasts(context: Context) -> Contrasts:
     Raises:
         NotApplicable: No two labelled rows share an id.
     """
+    return _answered(context, tied_rows(context.data, context.shifts))
+
+
+def tied_rows(audited: AuditData, shifts: Mapping[str, Shift]) -> list[list[tuple[AuditData, int]]]:
+    """The rows of every pair id that two labelled rows share, the first of them first.
+
+    Raises:
+        NotApplicable: There is no such id.
+    """
     members: dict[str, list[tuple[AuditData, int]]] = {}
     # A row of a set that is an audited row, or was made from one, is there already.
-    own = {name: np.flatnonzero(shift.origin < 0) for name, shift in context.shifts.items()}
-    parts = [(context.data, np.arange(len(context.data)))]
-    parts += [(shift.data, own[name]) for name, shift in context.shifts.items()]
+    own = {name: np.flatnonzero(shift.origin < 0) for name, shift in shifts.items()}
+    parts = [(audited, np.arange(len(audited)))]
+    parts += [(shift.data, own[name]) for name, shift in shifts.items()]
     for data, rows in parts:
         if data.pairs is None or data.labels is None:
             continue
@@ -77,7 +86,7 @@ def contrasts(context: Context) -> Contrasts:
     tied = [found for found in members.values() if len(found) > 1]
     if not tied:
         raise NotApplicable("no two labelled rows have the same pair id.")
-    return _answered(context, tied)
+    return tied
 
 
 def _answered(context: Context, tied: Sequence[Sequence[tuple[AuditData, int]]]) -> Contrasts:

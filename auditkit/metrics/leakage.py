@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -27,7 +27,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """The audited rows in distribution, or a set, with the places of their texts."""
+    """The audited rows in distribution, a set or a split, with the places of their texts."""
 
     name: str
     data: AuditData
@@ -38,7 +38,9 @@ def leakage_measurements(context: Context, likeness: Likeness) -> Iterator[Measu
     """Shares of leaked and of repeated rows, and how far leaked ones lift accuracy."""
     assert context.training is not None
     inside = context.data.rows(context.in_distribution())
-    named = [("", inside), *((name, shift.data) for name, shift in context.shifts.items())]
+    judged = {"": inside} | {name: shift.data for name, shift in context.shifts.items()}
+    others = {f"split {name!r}": data for name, data in context.held_out.items()}
+    named = [*judged.items(), *others.items()]
     texts = [texts_of(context.training), *(texts_of(data) for _, data in named)]
     if any(one is None for one in texts):
         for name, data in named:
@@ -49,14 +51,18 @@ def leakage_measurements(context: Context, likeness: Likeness) -> Iterator[Measu
     found = find_duplicates(joined, likeness, np.arange(len(joined)) >= len(known))
     context.advance(0.9)
     leaks = _Leaks(context, found, known, joined)
-    start = len(known)
-    for name, data in named:
-        part = _Part(name, data, np.arange(start, start + len(data)))
-        start += len(data)
+    ends = np.cumsum([len(known), *(len(data) for _, data in named)])
+    parts = [
+        _Part(name, data, np.arange(end - len(data), end))
+        for (name, data), end in zip(named, ends[1:].tolist(), strict=True)
+    ]
+    for part in parts[: len(judged)]:
         yield leaks.leaked(part, len(named))
-        yield leaks.repeated(part, len(named))
-        if not name and data.labels is not None:
+        yield leaks.repeated(part, len(judged))
+        if not part.name and part.data.labels is not None:
             yield leaks.inflation(part)
+    for part in parts[len(judged) :]:
+        yield leaks.of_split(part, parts[0], len(named))
 
 
 def texts_of(data: AuditData) -> list[str] | None:
@@ -93,6 +99,20 @@ class _Leaks:
             f"{exact:,} rows have the words of a training row, {int(hit.sum()) - exact:,} nearly; "
             f"looked for among {len(self.known):,} training rows.",
             evidence=(self._shown(part, similarity, partner),) if hit.any() else (),
+        )
+
+    def of_split(self, part: _Part, audited: _Part, parts: int) -> Measurement:
+        """As `leaked`, of a split that is not audited; also how much of it is audited all the same.
+
+        The model is not asked about these rows, so that what it owes to the leaked ones is not
+        known.
+        """
+        found = self.leaked(part, parts)
+        shared = int((self.found.nearest(part.rows, audited.rows)[0] > 0).sum())
+        return replace(
+            found,
+            note=f"{found.note} {shared:,} rows are like an audited row. The model is not asked "
+            "about this split, so what is without the leaked rows is not known.",
         )
 
     def repeated(self, part: _Part, parts: int) -> Measurement:

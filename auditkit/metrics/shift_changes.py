@@ -11,12 +11,11 @@ import numpy as np
 from auditkit.finding import Interval
 from auditkit.metrics.answered_twice import Recomputed, Twice, Which
 from auditkit.metrics.calibration import brier_scores, ece_change, reliability
-from auditkit.metrics.shifted import Rows, halves
+from auditkit.metrics.shifted import Rows, gain_interval, halves
 from auditkit.model import Predictions
 from auditkit.stats.changes import mirrored
 from auditkit.stats.gaps import independent_difference
 from auditkit.stats.intervals import Floats, mean_interval
-from auditkit.stats.paired import paired_gap
 
 
 class _Moved(NamedTuple):
@@ -103,12 +102,7 @@ def _judged(twice: Twice) -> Twice:
 def _accuracy(rows: Twice, alpha: float) -> _Moved:
     labels = _labels(rows)
     before, after = (np.asarray(one.labels == labels) for one in (rows.before, rows.after))
-    if rows.data.clusters is None:
-        mended, broken = int((after & ~before).sum()), int((before & ~after).sum())
-        interval = paired_gap(mended, broken, len(labels), alpha)
-    else:
-        gain = after.astype(np.float64) - before
-        interval = mean_interval(gain, alpha, rows.data.clusters, support=(-1.0, 1.0))
+    interval = gain_interval(before, after, rows.data.clusters, alpha)
     return _Moved(float(before.mean()), float(after.mean()), interval)
 
 

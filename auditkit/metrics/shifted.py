@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,8 @@ from auditkit.model import Predictions
 from auditkit.stats.bootstrap import Replicates, RowDesign, bootstrap_tables
 from auditkit.stats.differences import difference
 from auditkit.stats.gaps import Comparison, combine_max, independent_difference
-from auditkit.stats.intervals import Floats, effective_counts, rate, wilson
+from auditkit.stats.intervals import Floats, effective_counts, mean_interval, rate, wilson
+from auditkit.stats.paired import paired_gap
 from auditkit.stats.power import smallest_detectable_gap
 
 INSIDE = "in distribution"
@@ -116,16 +118,19 @@ def halves(data: AuditData) -> tuple[Rows, Rows]:
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def guarded(measurement: Measurement, rows: int) -> Measurement:
+def guarded(
+    measurement: Measurement, rows: int, worse: Literal["more", "less"] = "more"
+) -> Measurement:
     """The measurement of the smallest side's rows; without a claim when they are too few.
 
-    For measurements of which more is worse: the upper bound of a claim is what passes.
+    Where more is worse, the upper bound of a claim is what passes; where less is, the lower one.
     """
     bounds = measurement.bounds
     if rows >= FEWEST or bounds is None:
         return measurement
-    open_above = replace(bounds, claim=Interval(bounds.claim.lower, None))
-    return replace(measurement, bounds=open_above, least_n=FEWEST)
+    lower, upper = bounds.claim.lower, bounds.claim.upper
+    claim = Interval(lower, None) if worse == "more" else Interval(None, upper)
+    return replace(measurement, bounds=replace(bounds, claim=claim), least_n=FEWEST)
 
 
 def share_interval(flags: Flags, clusters: Rows | None, alpha: float) -> Interval:
@@ -133,6 +138,15 @@ def share_interval(flags: Flags, clusters: Rows | None, alpha: float) -> Interva
     if clusters is None:
         return rate(float(flags.sum()), float(len(flags)), alpha)
     return rate(*effective_counts(flags, clusters, alpha), alpha)
+
+
+def gain_interval(before: Flags, after: Flags, clusters: Rows | None, alpha: float) -> Interval:
+    """Interval of the share of rows right after less that before, both on the same rows."""
+    if clusters is None:
+        mended, broken = int((after & ~before).sum()), int((before & ~after).sum())
+        return paired_gap(mended, broken, len(after), alpha)
+    gain = after.astype(np.float64) - before
+    return mean_interval(gain, alpha, clusters, support=(-1.0, 1.0))
 
 
 def drop(

@@ -175,7 +175,8 @@ def _cost_notes(expected: Forecast) -> Iterator[str]:
         )
     if any(c.asked is not None and c.asked.distinct for c in expected.checks):
         yield (
-            "inputs of a check: those that no audited row and no check before it has. The other "
+            "inputs of a check: those about which neither the model nor the baseline has been asked "
+            "before. The other "
             "checks run beside it, which the total takes into account."
         )
 
@@ -262,12 +263,19 @@ _DISTANCES = ("ks", "wasserstein")
 _DETECTED = {
     "gap": "the smallest gap between the two smallest groups",
     "ratio": "the highest ratio below 1 of their rates",
-    "drop": "the smallest drop of a group's AUC",
+    "drop": "the smallest drop of a group's AUC, or of accuracy on a set or on contrasts",
     "value": "the smallest drop of the metric below its limit, or below what is assumed",
     "gain": "the smallest gain or loss",
     "calibration_error": "the smallest calibration error",
     "ks": "the smallest distance of scores (ks, wasserstein) whatever their distribution",
-    "auc": "the lowest AUC above 0.5 of telling a group",
+    "auc": "the lowest AUC above 0.5 of telling a group, or audited from training rows",
+    "auroc": "the smallest drop of the AUROC below its limit",
+    "shortfall": "the smallest shortfall of coverage",
+    "group_shortfall": "the same in the smallest group",
+    "shift_shortfall": "the same on a set",
+    "consistency": "the smallest drop of consistency below its limit",
+    "flagged": "the smallest excess of flagged labels over the limit",
+    "leaked": "the smallest excess of leaked rows over the limit",
 }
 
 
@@ -279,8 +287,12 @@ def _assumed(shown: Sequence[Resolution]) -> str:
             f"rate of {1 - ASSUMED_RATE:.1f}"
         )
     said.append(f"a true positive rate, precision and accuracy of {ASSUMED_RATE:g}")
-    if any(one.rate.startswith("AUC of class") or one.measure == "drop" for one in shown):
+    if any("AUC of class" in one.rate or one.measure == "auroc" for one in shown):
         said.append(f"an AUC of {ASSUMED_AUC:.2f} (variance by Hanley and McNeil, 1982)")
+    if "shortfall" in measures:
+        said.append("coverage as promised")
+    if measures & {"flagged", "leaked"}:
+        said.append("no wrong label and no leaked row")
     if "calibration_error" in measures:
         said.append("for the calibration error, probabilities evenly between chance and 1")
     return "; ".join(said)

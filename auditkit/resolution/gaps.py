@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from auditkit.check import Confidence
 from auditkit.data import Attribute, AuditData
 from auditkit.metrics.group_choice import GroupParams, chosen_attributes
+from auditkit.metrics.text_length import length_bands
 from auditkit.plan import PlannedCheck
 from auditkit.resolution.resolved import ASSUMED_RATE, POWER, Resolution
 from auditkit.resolution.rows import counted_rows
@@ -40,10 +41,12 @@ class Comparing:
     Attributes:
         measure: Name of the measurement.
         rates: Names of the rates.
+        minimum: Parameter with the rows of a group below which nothing is claimed of it.
     """
 
     measure: str
     rates: tuple[str, ...]
+    minimum: str = "minimum_group_size"
 
     @property
     def by_ratio(self) -> bool:
@@ -86,6 +89,22 @@ def gap_resolutions(
     for attribute, counted in zip(attributes, tables, strict=True):
         if len(attribute.levels) > 1:
             yield _resolution(entry, comparing, attribute, counted, levels)
+
+
+def band_resolutions(
+    entry: PlannedCheck, data: AuditData, confidence: Confidence
+) -> Iterator[Resolution]:
+    """What the gap in accuracy between bands of length can show.
+
+    Raises:
+        NotApplicable: The inputs are no texts, or all about equally long.
+    """
+    bands = length_bands(data, entry.params.bands)
+    comparing = Comparing("gap", ("accuracy",), "minimum_rows")
+    counted = list(_counted(comparing, data, bands, 1))
+    comparisons = ordered_pairs(len(bands.levels))
+    levels = confidence.claim_alpha, confidence.corrected_alpha(comparisons)
+    yield _resolution(entry, comparing, bands, counted, levels)
 
 
 def pass_chance(
@@ -163,7 +182,7 @@ def _resolution(
 ) -> Resolution:
     claim, corrected = levels
     hardest = max(counted, key=lambda one: _hardness(comparing, one, corrected))
-    limit, minimum = entry.limits[comparing.measure].value, entry.params.minimum_group_size
+    limit, minimum = entry.limits[comparing.measure].value, getattr(entry.params, comparing.minimum)
     least = int(hardest.sizes.argmin())
     smallest = int(hardest.sizes[least])
     needed = total = None

@@ -99,6 +99,26 @@ def crossing(rising: Callable[[float], float], low: float, high: float) -> float
     return high
 
 
+def auc_told(
+    positives: int, negatives: int, levels: tuple[float, float]
+) -> tuple[float, float | None]:
+    """Margin of the AUC of a probe that tells nothing, and the lowest AUC that is found.
+
+    Args:
+        positives: Rows of one kind that the probe is judged on.
+        negatives: Rows of the other.
+        levels: Errors of the claim and corrected.
+    """
+    margin = critical_value(levels[0]) * math.sqrt(auc_variance(0.5, positives, negatives))
+    distance = critical_value(levels[1]) + critical_value(1 - POWER)
+
+    def beyond(above: float) -> float:
+        return above - distance * math.sqrt(auc_variance(0.5 + above, positives, negatives))
+
+    most = 0.499
+    return margin, 0.5 + crossing(beyond, 0.0, most) if beyond(most) >= 0 else None
+
+
 def auc_resolutions(
     entry: PlannedCheck, data: AuditData, confidence: Confidence
 ) -> Iterator[Resolution]:

@@ -18,7 +18,7 @@ class Resolution:
     Attributes:
         check: Id of the check.
         measure: Name of the measurements it is about.
-        attribute: Attribute or intersection; empty for all rows.
+        attribute: Attribute or intersection, set out of distribution or split; empty for all rows.
         rate: The quantity that is hardest to tell here, with its class.
         assumed: The value assumed for it.
         smallest: Rows that count for it in the smallest group.
@@ -27,8 +27,9 @@ class Resolution:
             is as assumed.
         detectable: What is found with a chance of `POWER` at the corrected level: the smallest gap
             between the two smallest groups, their largest ratio below 1, the smallest drop of a
-            group's AUC, of the metric, the smallest calibration error or distance of scores, or the
-            lowest AUC of a probe; None when nothing is.
+            group's AUC, of the metric or of accuracy on a set, the smallest shortfall of coverage,
+            calibration error, distance of scores or excess over a limit, or the lowest AUC of a
+            probe; None when nothing is.
         limit: The check's limit; None when not gated.
         pass_chance: Chance that a model without any fault of this kind passes; None when not gated
             or not estimated.

@@ -15,7 +15,7 @@ from auditkit.metrics.group_choice import chosen_attributes
 from auditkit.metrics.group_pairs import count_comparisons
 from auditkit.metrics.identity_auc import FEWEST
 from auditkit.plan import PlannedCheck
-from auditkit.resolution.ranking import ASSUMED_AUC, crossing
+from auditkit.resolution.ranking import ASSUMED_AUC, auc_told, crossing
 from auditkit.resolution.resolved import POWER, Resolution
 from auditkit.resolution.rows import counted_rows
 from auditkit.stats.distances import kolmogorov_smirnov_interval, wasserstein_interval
@@ -228,14 +228,9 @@ def _probe(
     small = np.flatnonzero(few).tolist()
     margin = detectable = None
     if told.fewest[least]:
-        margin = critical_value(levels[0]) * math.sqrt(told.variances(0.5)[least])
-        distance = critical_value(levels[1]) + critical_value(1 - POWER)
-
-        def beyond(above: float) -> float:
-            return above - distance * math.sqrt(told.variances(0.5 + above)[least])
-
-        most = 0.499
-        detectable = 0.5 + crossing(beyond, 0.0, most) if beyond(most) >= 0 else None
+        margin, detectable = auc_told(
+            int(told.positives[least]), int(told.negatives[least]), levels
+        )
     return Resolution(
         check=entry.check.id, measure="auc", attribute=attribute.name, rate=told.name,
         assumed=0.5, smallest=int(told.fewest[least]), smallest_group=attribute.levels[least],

@@ -98,6 +98,13 @@ def trained_on(config: AuditConfig, prepared: Prepared) -> AuditData:
     return rows
 
 
+def held_out_splits(config: AuditConfig, prepared: Prepared) -> dict[str, AuditData]:
+    """The named splits of the data file that are neither audited nor trained on."""
+    known = {config.data.evaluate, config.training.split}
+    data = prepared.data
+    return {name: data.rows(rows) for name, rows in data.splits.items() if name not in known}
+
+
 def require(remedy: Remedy, rows: RemedyRows) -> None:
     """Refuse what a remedy cannot work on.
 

@@ -30,7 +30,7 @@ class Params:
 
 @check(
     "ood.leakage",
-    title="The rows the model is judged by are neither training rows nor copies of one another",
+    title="Held-out rows are neither training rows nor copies of one another",
     severity=Severity.MEDIUM,
     needs={Capability.TRAINING_ROWS},
     params=Params,
@@ -41,27 +41,32 @@ class Params:
     ),
 )
 def leakage(context: Context, params: Params) -> Iterator[Measurement]:
-    """Copies and near-duplicates between training rows and audited rows, and among the latter.
+    """Copies and near-duplicates between training rows and held-out rows, and among audited rows.
 
     What it measures:
         Two texts are near-duplicates if their sets of word shingles have a Jaccard index of at
         least `similarity`; case and punctuation do not count. `leaked` is the share of rows that
-        have such a text among the training rows, `repeated` the share that repeat an earlier row of
-        the same split, both for the audited rows in distribution and for each named set.
-        `inflation` is the accuracy on all audited rows less that on the rows that did not leak.
+        have such a text among the training rows: of the audited rows in distribution, of each named
+        set, and of every other split of the data file that was not trained on. `repeated` is the
+        share that repeat an earlier row, among the audited rows and in each set. `inflation` is the
+        accuracy on the audited rows in distribution less that on those that did not leak.
 
     Why it matters:
         What was trained on is answered from memory. Leaked rows make every number of the audit look
-        better than it is, and repeated rows make every interval look narrower than it is.
+        better than it is, and repeated rows make every interval look narrower than it is. By the
+        validation split epochs, thresholds and temperatures are chosen; leaked rows in it reward a
+        model for what it has by heart.
 
     How to read it:
         0 is clean. `repeated` is a count of these very rows, without sampling error. `inflation`
         above 0 says how much of the accuracy is owed to leaked rows; close to 0, the leak did not
-        matter for accuracy, though it may for other checks.
+        matter for accuracy, though it may for other checks. For a split that is not audited the
+        copies are counted, and no accuracy without them is known: the model is not asked about it.
 
     What to do:
-        Remove the leaked rows from the audited split, or retrain without them. Name the column that
-        ties repeated rows in data.cluster, so that intervals allow for them, or remove the copies.
+        Remove the leaked rows from the split they are in, or retrain without them. Name the column
+        that ties repeated rows in data.cluster, so that intervals allow for them, or remove the
+        copies.
 
     Limits of this check:
         Candidate pairs are found by hashing: a pair exactly at `similarity` is missed with a chance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -132,6 +133,54 @@ def test_a_named_set_is_looked_at_apart_from_the_rows_in_distribution():
     assert finding("leaked", context, "far").measurement.value >= 0.98
     assert finding("leaked", context).measurement.value == 0
     assert finding("leaked", context).measurement.n == 500
+
+
+def with_splits(context: Context, **splits: list[str]) -> Context:
+    return replace(context, held_out={name: rows(texts) for name, texts in splits.items()})
+
+
+def test_a_leak_into_a_split_that_is_not_audited_is_counted_there_and_nowhere_else():
+    train, test = sentences(2_000, 1), sentences(1_000, 2)
+    leaky, clean = with_leaks(sentences(800, 3), train, 60), sentences(800, 4)
+    context = with_splits(audit(train, test), validation=leaky, dev=[*clean[:-4], *test[:4]])
+    found = finding("leaked", context, "split 'validation'")
+    assert (found.outcome, found.measurement.n) == (Outcome.FAIL, 800)
+    assert found.measurement.value == pytest.approx(60 / 800, abs=1 / 800)
+    assert "30 rows have the words of a training row" in found.measurement.note
+    assert "0 rows are like an audited row. The model is not asked" in found.measurement.note
+    assert all(one.before in train for one in found.measurement.evidence[0].rows)
+    other = finding("leaked", context, "split 'dev'")
+    assert (other.outcome, other.measurement.value) == (Outcome.PASS, 0.0)
+    assert " 4 rows are like an audited row." in other.measurement.note
+    assert finding("leaked", context).measurement.value == 0
+    names = [(f.measurement.name, f.measurement.slice) for f in findings_in(LEAKAGE, context)]
+    assert {name for name, part in names if part.startswith("split")} == {"leaked"}
+
+
+def test_every_pair_that_is_planted_in_a_split_is_counted_as_by_comparing_all():
+    train = sentences(300, 1)
+    texts = with_leaks(sentences(200, 2), train, 40)
+    context = with_splits(audit(train, sentences(50, 5)), validation=texts)
+
+    def shingles(text):
+        words = text.split()
+        return set(pairwise(words))
+
+    def near(one, other):
+        return len(one & other) / len(one | other) >= 0.7
+
+    known = [shingles(text) for text in train]
+    count = sum(any(near(shingles(text), other) for other in known) for text in texts)
+    found = finding("leaked", context, "split 'validation'")
+    assert found.measurement.value == pytest.approx(count / 200)
+
+
+def test_a_small_split_decides_nothing_and_an_empty_one_has_no_number():
+    context = with_splits(
+        audit(sentences(100, 1), sentences(50, 2)), small=sentences(50, 3), empty=[]
+    )
+    assert finding("leaked", context, "split 'small'").outcome is Outcome.INCONCLUSIVE
+    assert finding("leaked", context, "split 'empty'").measurement.value is None
 
 
 def test_rows_that_are_no_texts_are_not_said_to_be_clean():
