@@ -257,6 +257,7 @@ def _simulated(predictions: Predictions) -> Bench:
         lambda batch: sum(1e8 * (1 + one % 11 / 10) for one in batch),
         lambda one: scores[one],
         lambda i: FreshStart(2.0 + i, 1.0, 0.5, 0.2, 0.1, 10**6, 2 * 10**6, 3 * 10**6),
+        lambda batch: sum(1e8 * (1 + one % 7 / 10) for one in batch),
     )
 
 

@@ -127,6 +127,7 @@ def simulated_bench(
     takes: Callable[[Sequence[Any]], float],
     answer: Callable[[Any], Sequence[float]] = _even,
     starts: Callable[[int], FreshStart] | None = None,
+    baseline: Callable[[Sequence[Any]], float] | None = None,
 ) -> Bench:
     """A bench with a sleeper on it.
 
@@ -134,6 +135,7 @@ def simulated_bench(
         takes: Nanoseconds of a batch, by its inputs.
         answer: Probabilities of an input.
         starts: What the i-th new process needed; None where none can be started.
+        baseline: Nanoseconds of a batch of a baseline; None without one.
     """
     clock = FakeClock()
     count = iter(range(10_000))
@@ -147,5 +149,6 @@ def simulated_bench(
         Hardware({"processor": "simulated"}),
         clock,
         start=None if starts is None else start,
+        baseline=None if baseline is None else Sleeper(clock, baseline, answer),
         busy=lambda: QUIET,
     )

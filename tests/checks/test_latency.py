@@ -327,3 +327,40 @@ def test_a_model_that_answers_otherwise_when_timed_is_an_error():
 def test_nothing_is_timed_in_a_plan():
     made = findings_in(CHECKS["latency.single-stream"], context(None))
     assert [f.outcome for f in made] == [Outcome.NOT_APPLICABLE]
+
+
+def compared(own, other, limits=None, **params):
+    rng = np.random.default_rng(0)
+    bench = simulated_bench(lambda _: MS * own(rng), baseline=lambda _: MS * other(rng))
+    return found("regression", bench, limits, **params)
+
+
+def test_a_model_that_takes_a_third_longer_than_the_baseline_is_a_regression():
+    limits = {"ratio": 1.1, "p99_ratio": 2.0}
+    made = compared(lambda rng: 4 * exponential(rng) / 3, exponential, limits)
+    assert made["ratio"].outcome is Outcome.FAIL
+    assert made["ratio"].measurement.value == pytest.approx(4 / 3, rel=0.05)
+    assert made["p99_ratio"].outcome is Outcome.PASS
+    assert made["p99_ratio"].measurement.value == pytest.approx(4 / 3, rel=0.15)
+    same = compared(exponential, exponential, limits)
+    assert {f.outcome for f in same.values()} == {Outcome.PASS}
+
+
+def test_stalls_of_the_model_alone_show_in_the_ratio_of_p99_and_not_in_the_median():
+    made = compared(lambda rng: 5 * (10 if rng.random() < 0.02 else 1), lambda _: 5.0)
+    assert made["ratio"].measurement.value == 1.0
+    assert made["p99_ratio"].measurement.value == 10.0
+
+
+def test_what_slows_the_machine_slows_both_models():
+    bench = simulated_bench(lambda _: 0, baseline=lambda _: 0)
+    slow = lambda _: MS * (5 if bench.clock.now() < 30e9 else 20)  # noqa: E731
+    bench.model.takes = bench.baseline.takes = slow
+    made = found("regression", bench, {"ratio": 1.05})
+    assert made["ratio"].outcome is Outcome.PASS
+
+
+def test_a_baseline_on_file_cannot_be_timed():
+    made = findings_in(CHECKS["latency.regression"], context(sleeping(exponential)))
+    assert [f.outcome for f in made] == [Outcome.NOT_APPLICABLE]
+    assert "on file" in made[0].message
