@@ -138,7 +138,7 @@ def test_a_model_that_slows_down_over_the_run_drifts():
     clock_of = []
 
     def takes(rng):
-        late = clock_of[0].clock.now() > 45e9
+        late = clock_of[0].clock.now() > 30e9
         return (8 if late else 4) * rng.uniform(0.9, 1.1)
 
     bench = sleeping(takes)
@@ -208,7 +208,7 @@ def test_a_server_that_is_nearly_full_is_late_and_one_that_is_too_full_never_end
     late = too_many["p99"]
     assert late.outcome is Outcome.FAIL
     assert late.measurement.bounds.claim.lower > 10_000
-    assert too_many["drift"].measurement.bounds.claim.lower > 1.0
+    assert too_many["drift"].measurement.bounds.claim.lower > 0.5
     batched = found("server", simulated_bench(lambda _: 10 * MS), {"p99": 60.0}, rate=140.0,
                     batch=8)  # fmt: skip
     assert batched["p99"].outcome is Outcome.PASS
