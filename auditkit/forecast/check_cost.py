@@ -173,7 +173,7 @@ class Trial:
     def cost_of(self, entry: PlannedCheck) -> CheckCost:
         """Run a check on samples: with made-up answers, or as a pilot where it says it can be."""
         if is_timed(entry):
-            return CheckCost(entry.check.id, seconds=None, asked=None)
+            return _timed_cost(entry)
         if entry.check.grows_with and asks_more(entry):
             return self._piloted(entry)
         return self._tried(entry)
@@ -357,6 +357,14 @@ class MadeUp:
     def _picked(self, key: Hashable) -> int:
         digest = hashlib.blake2b(content_digest(key), key=self._seed, digest_size=8).digest()
         return int.from_bytes(digest, "little") % len(self._answers)
+
+
+def _timed_cost(entry: PlannedCheck) -> CheckCost:
+    """It takes as long as it is told to, where it is told that; nothing is timed to find out."""
+    seconds: float | None = getattr(entry.params, "seconds", None)
+    if seconds is None:
+        return CheckCost(entry.check.id, seconds=None, asked=None)
+    return CheckCost(entry.check.id, once=seconds)
 
 
 def _through(runs: list[_Run], values: list[float]) -> tuple[float, float]:

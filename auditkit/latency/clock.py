@@ -57,7 +57,8 @@ class CudaDevice:
         """Record an event."""
         import torch
 
-        event = torch.cuda.Event(enable_timing=True)
+        cuda: Any = torch.cuda  # its events have no types
+        event = cuda.Event(enable_timing=True)
         event.record()
         return event
 
@@ -69,7 +70,8 @@ class CudaDevice:
 
     def between(self, first: Any, second: Any) -> int:
         """Nanoseconds between two events; CUDA resolves about half a microsecond."""
-        return round(first.elapsed_time(second) * 1e6)
+        milliseconds: float = first.elapsed_time(second)
+        return round(milliseconds * 1e6)
 
     def peak_bytes(self) -> int:
         """Most memory that torch held on the device."""
