@@ -18,7 +18,7 @@ from auditkit.models.answer_key import device_class
 from auditkit.plan import Plan
 from auditkit.preflight import Prepared
 
-_RUN_AS = ("precision", "attention", "backend", "max length")
+_RUN_AS = ("precision", "attention")
 """What loading says of a model that its times depend on."""
 
 
@@ -57,7 +57,8 @@ def bench_for(config: AuditConfig, prepared: Prepared) -> Bench:
 
 def hardware(config: AuditConfig, model: Model) -> Hardware:
     """The machine, and how the model runs on it. Does not load the model."""
-    said = host(cores=available_cores()) | {"device": _device(config)}
+    said = host(cores=available_cores())
+    said |= {"device": _device(config), "backend": config.model.backend}
     said |= {topic: model.assumptions[topic] for topic in _RUN_AS if topic in model.assumptions}
     return Hardware(said)
 

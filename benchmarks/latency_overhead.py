@@ -37,6 +37,7 @@ class Null(FakeModel):
     _ready = Predictions(np.zeros(1, np.int64), np.array([[0.6, 0.4]]))
 
     def predict(self, batch: Any) -> Predictions:
+        del batch
         return self._ready
 
 

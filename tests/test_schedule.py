@@ -211,3 +211,24 @@ def test_a_timed_check_is_replayed_on_the_same_machine_and_run_again_on_another(
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     auditkit.run(settings, out=tmp_path / "run")
     assert log.read_text() == "timed timed "
+
+
+def test_what_the_table_says_reaches_a_check_that_times(settings):
+    settings["only"] = ["own.a-times"]
+    settings["timing"] = {"hardware": "0123456789ab", "hourly_price": 2.5, "currency": "EUR"}
+    body = """bench = context.timing
+    assert (bench.limits_from, bench.hourly_price, bench.currency) == ("0123456789ab", 2.5, "EUR")
+    assert "0123456789ab" in bench.elsewhere and bench.hardware.said["backend"] == "torch""""
+    write(settings, "a-times", body, TIMED)
+    found = auditkit.run(settings).findings
+    assert [f.outcome for f in found] == [Outcome.PASS], found[0].message
+
+
+def test_predictions_on_file_cannot_be_timed(settings):
+    settings["only"] = ["own.a-times"]
+    settings["model"] = {"label_column": "label", "class_names": ["0", "1"]}
+    settings["data"] = {key: settings["data"][key] for key in ("path", "allow_below_chance")}
+    write(settings, "a-times", "pass", TIMED)
+    found = auditkit.run(settings).findings
+    assert [f.outcome for f in found] == [Outcome.NOT_APPLICABLE]
+    assert "no model to ask again" in found[0].message

@@ -81,7 +81,7 @@ class Busy:
 
     Attributes:
         moment: Seconds of the wall clock.
-        own: Processor seconds of this process.
+        own: Processor seconds of this process and of those it started.
         all: Processor seconds of everything on the machine; None where that cannot be read.
         load: Programs that wanted a core, mean of the last minute; None where it is not known.
         hottest: Degrees Celsius of the hottest sensor; None where there is none.
@@ -97,7 +97,8 @@ class Busy:
     def read(cls, root: Path = Path("/")) -> Busy:
         """Now."""
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        return cls(time.perf_counter(), time.process_time(), _all_seconds(root), load, _hot(root))
+        own = sum(os.times()[:4])  # with processes it started that have ended
+        return cls(time.perf_counter(), own, _all_seconds(root), load, _hot(root))
 
     def others_since(self, before: Busy) -> float | None:
         """Cores that other programs took on average since an earlier reading."""

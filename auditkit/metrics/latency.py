@@ -182,7 +182,7 @@ def percentiles(
                 latencies.interval(p, confidence.corrected_alpha(1), worth),
                 METHOD,
             ),
-            note=" ".join(said),
+            note=" ".join(filter(None, said)),
             least_n=needed if needed > n else None,
             counted="requests",
             withheld=withheld,
