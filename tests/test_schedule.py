@@ -218,7 +218,9 @@ def test_what_the_table_says_reaches_a_check_that_times(settings):
     settings["timing"] = {"hardware": "0123456789ab", "hourly_price": 2.5, "currency": "EUR"}
     body = """bench = context.timing
     assert (bench.limits_from, bench.hourly_price, bench.currency) == ("0123456789ab", 2.5, "EUR")
-    assert "0123456789ab" in bench.elsewhere and bench.hardware.said["backend"] == "torch""""
+    assert "0123456789ab" in bench.elsewhere
+    assert bench.hardware.said["backend"] == "torch"
+    """
     write(settings, "a-times", body, TIMED)
     found = auditkit.run(settings).findings
     assert [f.outcome for f in found] == [Outcome.PASS], found[0].message
