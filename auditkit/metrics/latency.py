@@ -195,29 +195,29 @@ def drift(series: Series, confidence: Confidence, withheld: str) -> Measurement:
     Its bounds are those of the two medians, each with half of the error.
     """
     halves = np.array_split(series, 2)
-    if not len(halves[1]):
-        return Measurement("drift", None, len(series), None, note="a single request has no trend.")
-    first, second = (np.sort(half) for half in halves)
-    worth = [independent_values(half, 0.5) for half in halves]
+    if not len(halves[1]) or series.min() <= 0:
+        why = "a single request, or one that takes no time, has no trend."
+        return Measurement("drift", None, len(series), None, note=why)
+    (first, one), (second, two) = ((np.sort(h), independent_values(h, 0.5)) for h in halves)
 
     def bounds(alpha: float) -> Interval:
-        one, two = (
-            quantile_interval(half, 0.5, alpha / 2, size)
-            for half, size in zip((first, second), worth, strict=True)
-        )
-        return Interval(_rise(one.upper, two.lower), _rise(one.lower, two.upper))
+        before = quantile_interval(first, 0.5, alpha / 2, one)
+        after = quantile_interval(second, 0.5, alpha / 2, two)
+        return Interval(_rise(before.upper, after.lower), _rise(before.lower, after.upper))
 
-    value = _rise(quantile(first, 0.5), quantile(second, 0.5))
     claim, corrected = bounds(confidence.claim_alpha), bounds(confidence.corrected_alpha(1))
-    said = "The second half of the run is slower than the first."
-    if claim.lower is None or claim.lower <= 0:
-        said = "No rise from the first half of the run to the second is shown."
+    risen = claim.lower is not None and claim.lower > 0
     return Measurement(
-        "drift", value, len(series), Bounds(claim, corrected, METHOD), note=said if value else "",
-        counted="requests", withheld=withheld,
-    ) if value is not None else Measurement(
-        "drift", None, len(series), None, note="the requests took no time."
-    )  # fmt: skip
+        "drift",
+        quantile(second, 0.5) / quantile(first, 0.5) - 1.0,
+        len(series),
+        Bounds(claim, corrected, METHOD),
+        note="The second half of the run is slower than the first."
+        if risen
+        else "No rise from the first half of the run to the second is shown.",
+        counted="requests",
+        withheld=withheld,
+    )
 
 
 def repeat_gain(took: NDArray[np.int64] | None, confidence: Confidence) -> Measurement:
@@ -330,4 +330,4 @@ def _tokenizing(timings: Timings) -> NDArray[np.int64]:
 
 
 def _rise(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None or before <= 0 else after / before - 1.0
+    return None if before is None or after is None else after / before - 1.0
