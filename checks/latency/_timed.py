@@ -66,4 +66,4 @@ def timed(
     timings = scenario(asker)
     after = bench.busy()
     agreement = timings.compared(context.predictor.predict(inputs))
-    return TimedRun(bench, timings, warm, before, after, agreement)
+    return TimedRun(bench, timings, warm, before, after, agreement, params.seconds)

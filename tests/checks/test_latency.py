@@ -127,6 +127,13 @@ def test_a_quick_look_gives_no_verdict():
     assert "a verdict needs 60 s" in p50.message
 
 
+def test_a_first_request_that_comes_late_makes_no_quick_look_of_a_server():
+    p50 = found("server", sleeping(lambda _: 10.0), {"p50": 100.0}, rate=5.1)["p50"]
+    assert p50.outcome is Outcome.PASS
+    short = found("server", sleeping(lambda _: 10.0), {"p50": 100.0}, rate=20.0, seconds=20.0)
+    assert short["p50"].outcome is Outcome.INCONCLUSIVE
+
+
 def test_a_limit_set_on_other_hardware_gives_no_verdict():
     bench = sleeping(exponential)
     bench.limits_from = "0123456789ab"
