@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from auditkit.data import AuditData, Shift, in_distribution
 from auditkit.finding import Measurement, Severity
+from auditkit.latency.bench import Bench
 from auditkit.model import Capability, Head, Predictions
 from auditkit.resources import Resource
 
@@ -154,6 +155,8 @@ class Context:
             validation; empty unless the check needs these rows.
         baseline: Asks the baseline about the same inputs, with the classes numbered as the model's;
             None when there is none, or the check does not say that it uses `Capability.BASELINE`.
+        timing: Times the model itself, past the predictor's memory; None unless the check needs
+            `Capability.TIMED`, and in a plan.
     """
 
     predictor: Predictor
@@ -169,6 +172,7 @@ class Context:
     lacking: Mapping[Capability, str] = field(default_factory=dict)
     held_out: Mapping[str, AuditData] = field(default_factory=dict)
     baseline: Predictor | None = None
+    timing: Bench | None = None
 
     def in_distribution(self) -> NDArray[np.int64]:
         """The rows under audit that no set of `shifts` has taken, ascending."""

@@ -341,6 +341,18 @@ class ReportConfig(Section):
     """Heading of the report; by default the name of the model."""
 
 
+class TimingConfig(Section):
+    """The machine that the checks of the family `latency` time the model on."""
+
+    hardware: Name | None = None
+    """Fingerprint of the machine that the limits were set on, as the report shows it; on any other
+    machine a limit on a time is inconclusive."""
+    hourly_price: float | None = Field(default=None, gt=0.0, le=1e9)
+    """Price of an hour of this machine, from which that of a million requests follows."""
+    currency: Name = "USD"
+    """The currency of that price."""
+
+
 class CacheConfig(Section):
     """Answers of the model kept on disk, so that the next audit asks only what is new."""
 
@@ -379,6 +391,9 @@ class AuditConfig(Section):
     """Where the results go."""
     cache: CacheConfig = Field(default_factory=CacheConfig)
     """Where answers are kept for the next audit."""
+    timing: TimingConfig | None = None
+    """With this table, empty or not, every check that times the model runs; without it only those
+    that are named."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of every random number; the same seed gives the same report."""
     confidence: float = Field(0.95, ge=0.8, le=0.9999)

@@ -29,6 +29,7 @@ from auditkit.result import AuditResult, Guide, Subject, Timing
 from auditkit.run_identity import Answered, check_keys, is_opaque, run_inputs
 from auditkit.run_store import RunStore
 from auditkit.schedule import Workbench, run_checks
+from auditkit.timing import bench_for, has_timed
 from auditkit.training.rows import (
     held_out_splits,
     names_training_rows,
@@ -190,6 +191,7 @@ def _workbench(config: AuditConfig, asking: _Asking, plan: Plan) -> Workbench:
     return Workbench(
         asking.predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
         prepared.training, prepared.validation, prepared.held_out, asking.baseline,
+        bench_for(config, prepared) if has_timed(plan) else None,
     )  # fmt: skip
 
 
@@ -252,6 +254,8 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.VALIDATION_ROWS)
     if config.baseline is not None:
         offered.add(Capability.BASELINE)
+    if Capability.NEW_INPUTS in prepared.model.capabilities:
+        offered.add(Capability.TIMED)
     return frozenset(offered)
 
 

@@ -187,6 +187,10 @@ class Measurement:
     units: dict[str, float] = field(default_factory=dict)
     """The values the number is the mean of, by the id of their example, where a check gives them.
     Two runs on the same examples can then be compared pairwise."""
+    counted: str = "rows"
+    """What `n` counts, in the plural."""
+    withheld: str = ""
+    """Why no verdict may be read from the number, whatever its bounds; empty when one may."""
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):

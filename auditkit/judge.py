@@ -51,6 +51,12 @@ def judge(measurement: Measurement, limit: float | None, direction: Direction) -
             Outcome.INCONCLUSIVE,
             f"{_shown(measurement, None)} has no interval, so it decides nothing",
         )
+    if measurement.withheld:
+        return Verdict(
+            Outcome.INCONCLUSIVE,
+            f"{_shown(measurement, interval)}: no verdict, {measurement.withheld}",
+            interval,
+        )
     outcome = _outcome(interval, limit, direction)
     relation = {
         Outcome.PASS: "is within",
@@ -63,7 +69,7 @@ def judge(measurement: Measurement, limit: float | None, direction: Direction) -
     if outcome is Outcome.INCONCLUSIVE:
         needed = _needed_n(measurement, limit, interval, direction)
         if needed:
-            message += f"; about {needed:,} rows like these would decide"
+            message += f"; about {needed:,} {measurement.counted} like these would decide"
         elif _settled(measurement, limit, direction) is None:
             message += "; more rows would not decide while so many are of unknown group"
     return Verdict(outcome, message, interval, needed)
@@ -108,7 +114,7 @@ def _needed_n(
     within = value <= limit if direction == "max" else value >= limit
     bound = interval.upper if within == (direction == "max") else interval.lower
     if bound is None:
-        return None
+        return measurement.least_n
     needed = needed_n_from_interval(measurement.n, value, bound, limit)
     return None if needed is None else max(needed, measurement.least_n or 0)
 

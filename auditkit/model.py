@@ -40,6 +40,9 @@ class Capability(enum.StrEnum):
     """There may be rows to choose by that are neither audited nor trained on."""
     BASELINE = "baseline"
     """The configuration names another model that answers the same rows."""
+    TIMED = "timed"
+    """The model can be timed. A check that needs this runs alone, and only if the configuration
+    names it or has a table [timing]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +174,14 @@ class TokenModel(Model, Protocol):
 
     def predict_tokens(self, batch: Sequence[Sequence[int]]) -> Predictions:
         """Answers for tokenised inputs, padded to the longest of this batch."""
+
+
+@runtime_checkable
+class LogitModel(TokenModel, Protocol):
+    """A model that can be timed without what makes predictions of its logits."""
+
+    def logits_of_tokens(self, batch: Sequence[Sequence[int]]) -> NDArray[Any]:
+        """Logits of tokenised inputs, shape (n, classes), padded to the longest of this batch."""
 
 
 @runtime_checkable

@@ -26,6 +26,7 @@ from auditkit.result import NotRun, Suite, SuiteCheck, SuiteLimit
 MOST_CHOICES = 50
 """Combinations of parameters of one remedy: each is a training."""
 
+_UNASKED = "it times the model, which takes minutes on a quiet machine: name it, or add [timing]"
 _LACKING = {
     Capability.PROBABILITIES: "the model gives no probabilities, only labels",
     Capability.NEW_INPUTS: "only the data's own rows have an answer: predictions on file, or "
@@ -36,6 +37,8 @@ _LACKING = {
     Capability.GROUPS: "the data has no sensitive attribute ([data] sensitive)",
     Capability.SHIFTS: "no set of rows out of distribution is named ([data.ood.NAME])",
     Capability.PAIRS: "nothing ties texts to their contrasts ([data] pair)",
+    Capability.TIMED: "there is no model to ask again: predictions on file, or thresholds for a "
+    "row's group",
     Capability.TRAINING_ROWS: "nothing says which rows the model was trained on: [training] path, "
     "or a split of the data",
     Capability.VALIDATION_ROWS: "no split is there to choose by ([training] validation)",
@@ -104,10 +107,18 @@ def make_plan(config: AuditConfig, registry: Registry, capabilities: frozenset[C
             left_out.append(NotRun(check.id, check.title, "not in `only`"))
         elif not settings.enabled:
             left_out.append(NotRun(check.id, check.title, "switched off in the configuration"))
+        elif _is_unasked(check, config):
+            left_out.append(NotRun(check.id, check.title, _UNASKED))
         else:
             named = check.id in config.checks or only is not None
             planned.append(_planned(check, settings, named, capabilities))
     return Plan(tuple(planned), tuple(left_out), _suite(planned, config))
+
+
+def _is_unasked(check: Check, config: AuditConfig) -> bool:
+    """Whether a check would time the model though nobody asked for that."""
+    named = check.id in config.checks or config.only is not None
+    return Capability.TIMED in check.needs and not named and config.timing is None
 
 
 def _suite(planned: list[PlannedCheck], config: AuditConfig) -> Suite:

@@ -21,6 +21,7 @@ from auditkit.model import Capability, Model, Predictions, TokenModel
 from auditkit.plan import Plan
 from auditkit.preflight import Prepared
 from auditkit.remedy import Remedy
+from auditkit.timing import timed_on
 
 MEASURING_PACKAGES = (
     "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "torch", "transformers",
@@ -126,6 +127,7 @@ def check_keys(
                 training if entry.is_given(Capability.TRAINING_ROWS) else None,
                 validation if entry.is_given(Capability.VALIDATION_ROWS) else None,
                 baseline if entry.is_given(Capability.BASELINE) else None,
+                timed_on(config, prepared.model) if entry.is_given(Capability.TIMED) else None,
             ]
         )
         for entry in plan.checks

@@ -16,6 +16,7 @@ import numpy as np
 from auditkit.baseline import BaselinePredictor
 from auditkit.check import Confidence, Context, Kept, Predictor
 from auditkit.data import AuditData, Shift
+from auditkit.latency.bench import Bench
 from auditkit.ledger import Ledger
 from auditkit.measured import CheckRecord
 from auditkit.measuring import judge_measured, measure
@@ -53,6 +54,7 @@ class Workbench:
     validation: AuditData | None = None
     held_out: Mapping[str, AuditData] = field(default_factory=dict)
     baseline: BaselinePredictor | None = None
+    timing: Bench | None = None
 
     def context(
         self,
@@ -77,6 +79,7 @@ class Workbench:
             held_out=self.held_out if trained else {},
             lacking=entry.lacking,
             baseline=self.baseline if entry.is_given(Capability.BASELINE) else None,
+            timing=self.timing if entry.is_given(Capability.TIMED) else None,
         )
 
 
@@ -92,6 +95,7 @@ def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger)
     A check that needs new inputs or embeddings runs here, one after the other. The rest needs
     nothing but the answers for the audited rows: while there are checks of the first kind, the
     second kind runs in a thread beside them. What each measures does not depend on the other.
+    Checks that time the model come last, one after the other, when nothing runs beside them.
 
     Raises:
         StoreError: A finished check cannot be written down.
@@ -102,6 +106,13 @@ def run_checks(plan: Plan, bench: Workbench, observer: Observer, ledger: Ledger)
         for position, entry in enumerate(plan.checks, start=1)
         if not crew.recalled(entry)
     ]
+    timed = [one for one in waiting if is_timed(one[1])]
+    _run_untimed([one for one in waiting if not is_timed(one[1])], crew)
+    for position, entry in timed:
+        crew.run(entry, position)
+
+
+def _run_untimed(waiting: Sequence[tuple[int, PlannedCheck]], crew: _Crew) -> None:
     asking = [(position, entry) for position, entry in waiting if asks_more(entry)]
     others = [(position, entry) for position, entry in waiting if not asks_more(entry)]
     if not asking or not others:
@@ -133,6 +144,11 @@ def _import_for_both() -> None:
 def asks_more(entry: PlannedCheck) -> bool:
     """Whether a check has more to ask the model than the answers for the audited rows."""
     return bool(_ASKING & entry.check.asks_for) and not entry.obstacle
+
+
+def is_timed(entry: PlannedCheck) -> bool:
+    """Whether a check times the model, so that nothing may run beside it."""
+    return entry.is_given(Capability.TIMED)
 
 
 def _raise_what_it_raised(beside: Future[None]) -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from auditkit.check import HEADINGS, Check, Confidence, Context, Predictor
 from auditkit.data import Attribute, AuditData, Shift
 from auditkit.finding import Finding, Outcome
+from auditkit.latency.bench import Bench, FreshStart
+from auditkit.latency.simulated import simulated_bench
 from auditkit.measuring import run_check
 from auditkit.model import Capability, Head, Predictions
 from auditkit.plan import PlannedCheck
@@ -239,10 +241,23 @@ def _odd(data: AuditData, predictions: Predictions, vectors: NDArray[Any]) -> Co
     rows = np.arange(len(data))
     return dataclasses.replace(
         tiny_context(data, predictions, embeddings=vectors),
+        timing=_simulated(predictions),
         shifts=shifted(data, odd=rows[::3]) if len(rows) else {},
         training=data.rows(rows[1::3]),
         held_out={"validation": data.rows(rows[1::2])},
         baseline=FixedAnswers(predictions.take(rows[::-1]), vectors),
+    )
+
+
+def _simulated(predictions: Predictions) -> Bench:
+    """A bench for a model that answers this, and takes 0.1 to 0.2 seconds for each input."""
+    scores = predictions.probabilities
+    assert scores is not None
+    return simulated_bench(
+        lambda batch: sum(1e8 * (1 + one % 11 / 10) for one in batch),
+        lambda one: scores[one],
+        lambda i: FreshStart(2.0 + i, 1.0, 0.5, 0.2, 0.1, 10**6, 2 * 10**6, 3 * 10**6),
+        lambda batch: sum(1e8 * (1 + one % 7 / 10) for one in batch),
     )
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not PACKAGE.is_dir(), reason="not a checkout")
 LAYERS = [
     {"errors", "interruption", "__init__"},
     {"finding", "model", "data", "resources", "group_thresholds"},
-    {"stats", "metrics", "check", "remedy", "noise", "behaviour", "identity"},
+    {"stats", "metrics", "check", "remedy", "noise", "behaviour", "identity", "latency"},
     {"judge", "gate", "config", "result"},
     {
         "registry",
@@ -53,6 +53,8 @@ LAYERS = [
         "ledger",
         "training",
         "comparison",
+        "timing",
+        "fresh_start",
     },
     {"schedule", "engine", "forecast", "mitigation", "remedy_choice"},
     {"render", "catalogue"},

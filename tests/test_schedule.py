@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import auditkit
+from auditkit.config import parse_config
 from auditkit.errors import ModelError
 from auditkit.finding import Outcome
 from auditkit.predictor import AnsweredRows, SharedPredictor
+from auditkit.registry import load_registry
 from auditkit.testing import FakeModel
 
 HEAD = """
@@ -141,3 +143,94 @@ def test_answered_rows_are_given_again_and_nothing_else():
     assert (rows.statistics.asked, shared.statistics.asked) == (2, 3)
     with pytest.raises(ModelError, match="not one of the audited rows"):
         rows.predict(["a", "d"])
+
+
+TIMED = "{Capability.TIMED}"
+
+
+def test_a_check_that_times_the_model_runs_when_all_others_have_ended(settings, tmp_path):
+    log = tmp_path / "log"
+
+    def writes(name: str, wait: float = 0.0) -> str:
+        return f"""
+    time.sleep({wait})
+    with Path({str(log)!r}).open('a') as log: log.write('{name} ')"""
+
+    settings["only"] = ["own.a-times", "own.b-counts", "own.c-asks", "own.d-times"]
+    write(settings, "a-times", writes("first"), TIMED)
+    write(settings, "b-counts", writes("counted", 0.2))
+    write(settings, "c-asks", writes("asked"), ASKING)
+    write(settings, "d-times", writes("last"), TIMED)
+    audit = auditkit.run(settings)
+    assert [f.check for f in audit.findings] == settings["only"]
+    assert {f.outcome for f in audit.findings} == {Outcome.PASS}
+    said = log.read_text().split()
+    assert set(said[:2]) == {"counted", "asked"}
+    assert said[2:] == ["first", "last"]
+
+
+def test_only_a_check_that_times_is_given_something_to_time_with(settings):
+    settings["only"] = ["own.a-times", "own.b-counts"]
+    write(settings, "a-times", "assert context.timing.model.predict(['x']) is not None", TIMED)
+    write(settings, "b-counts", "assert context.timing is None")
+    assert {f.outcome for f in auditkit.run(settings).findings} == {Outcome.PASS}
+
+
+def test_nothing_is_timed_unless_it_is_named_or_there_is_a_table_for_it(settings):
+    write(settings, "a-times", "pass", TIMED)
+    write(settings, "b-counts", "pass")
+    unnamed = {key: value for key, value in settings.items() if key != "only"}
+    own = {"own.a-times", "own.b-counts"}
+
+    def ran(**more: Any) -> set[str]:
+        from auditkit.engine import with_plan
+        from auditkit.preflight import prepare
+
+        config = parse_config({**unnamed, **more})
+        registry = load_registry([Path(folder) for folder in config.plugins])
+        plan = with_plan(config, registry, prepare(config))[1]
+        return {entry.check.id for entry in plan.checks} & own
+
+    assert ran() == {"own.b-counts"}
+    assert ran(timing={}) == own
+    assert ran(checks={"own.a-times": {}}) == own
+
+
+def test_a_timed_check_is_replayed_on_the_same_machine_and_run_again_on_another(
+    settings, tmp_path, monkeypatch
+):
+    log = tmp_path / "log"
+    settings["only"] = ["own.a-times"]
+    write(
+        settings, "a-times", f"with Path({str(log)!r}).open('a') as log: log.write('timed ')", TIMED
+    )
+    first = auditkit.run(settings, out=tmp_path / "run")
+    again = auditkit.run(settings, out=tmp_path / "run")
+    assert log.read_text() == "timed "
+    assert again.findings == first.findings
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    auditkit.run(settings, out=tmp_path / "run")
+    assert log.read_text() == "timed timed "
+
+
+def test_what_the_table_says_reaches_a_check_that_times(settings):
+    settings["only"] = ["own.a-times"]
+    settings["timing"] = {"hardware": "0123456789ab", "hourly_price": 2.5, "currency": "EUR"}
+    body = """bench = context.timing
+    assert (bench.limits_from, bench.hourly_price, bench.currency) == ("0123456789ab", 2.5, "EUR")
+    assert "0123456789ab" in bench.elsewhere
+    assert bench.hardware.said["backend"] == "torch"
+    """
+    write(settings, "a-times", body, TIMED)
+    found = auditkit.run(settings).findings
+    assert [f.outcome for f in found] == [Outcome.PASS], found[0].message
+
+
+def test_predictions_on_file_cannot_be_timed(settings):
+    settings["only"] = ["own.a-times"]
+    settings["model"] = {"label_column": "label", "class_names": ["0", "1"]}
+    settings["data"] = {key: settings["data"][key] for key in ("path", "allow_below_chance")}
+    write(settings, "a-times", "pass", TIMED)
+    found = auditkit.run(settings).findings
+    assert [f.outcome for f in found] == [Outcome.NOT_APPLICABLE]
+    assert "no model to ask again" in found[0].message

@@ -30,7 +30,7 @@ from auditkit.ood_sets import sampled
 from auditkit.plan import PlannedCheck
 from auditkit.preflight import Prepared
 from auditkit.sampling import draw
-from auditkit.schedule import asks_more, rng_of
+from auditkit.schedule import asks_more, is_timed, rng_of
 
 FEWEST_ROWS = 500
 """Rows of the smallest sample a check is timed on."""
@@ -173,6 +173,8 @@ class Trial:
 
     def cost_of(self, entry: PlannedCheck) -> CheckCost:
         """Run a check on samples: with made-up answers, or as a pilot where it says it can be."""
+        if is_timed(entry):
+            return _timed_cost(entry)
         if entry.check.grows_with and asks_more(entry):
             return self._piloted(entry)
         return self._tried(entry)
@@ -359,6 +361,14 @@ class MadeUp:
     def _picked(self, key: Hashable) -> int:
         digest = hashlib.blake2b(content_digest(key), key=self._seed, digest_size=8).digest()
         return int.from_bytes(digest, "little") % len(self._answers)
+
+
+def _timed_cost(entry: PlannedCheck) -> CheckCost:
+    """It takes as long as it is told to, where it is told that; nothing is timed to find out."""
+    seconds: float | None = getattr(entry.params, "seconds", None)
+    if seconds is None:
+        return CheckCost(entry.check.id, seconds=None, asked=None)
+    return CheckCost(entry.check.id, once=seconds)
 
 
 def _through(runs: list[_Run], values: list[float]) -> tuple[float, float]:

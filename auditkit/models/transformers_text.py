@@ -202,11 +202,19 @@ class TransformersText:
         Raises:
             ModelError: The model is in training mode, or answers NaN or infinity.
         """
+        return Predictions.from_logits(self.logits_of_tokens(batch))
+
+    def logits_of_tokens(self, batch: Sequence[Sequence[int]]) -> NDArray[Any]:
+        """Logits of tokenised texts, padded to the longest of this batch.
+
+        Raises:
+            ModelError: The model is in training mode.
+        """
         parts = self._loaded
         alone = parts.pad is None and len(batch) > 1
         batches = [[tokens] for tokens in batch] if alone else [batch]
         answers = [parts.forward.logits(parts.arrays(one)) for one in batches]
-        return Predictions.from_logits(np.concatenate(answers))
+        return np.concatenate(answers) if len(answers) > 1 else answers[0]
 
     def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """What the classification head reads of each text, shape (n, embedding_width)."""

@@ -266,7 +266,7 @@ def _finding_facts(finding: Finding, suite: Suite) -> tuple[Fact, ...]:
         Fact("Measured", figures.figure(measured.value)),
         Fact("Interval", figures.span(finding.interval)),
         Fact("Limit", figures.bound(finding.limit, finding.direction)),
-        Fact("Rows", figures.count(measured.n)),
+        Fact(measured.counted.capitalize(), figures.count(measured.n)),
         severity,
     ]
     if measured.bounds is not None:
@@ -276,7 +276,12 @@ def _finding_facts(finding: Finding, suite: Suite) -> tuple[Fact, ...]:
     if measured.detectable is not None:
         facts.append(Fact("Smallest gap told from none", figures.figure(measured.detectable)))
     if finding.needed_n is not None:
-        facts.append(Fact("Rows that would decide", f"about {figures.count(finding.needed_n)}"))
+        facts.append(
+            Fact(
+                f"{measured.counted.capitalize()} that would decide",
+                f"about {figures.count(finding.needed_n)}",
+            )
+        )
     return (*facts, *_required(finding))
 
 
