@@ -53,11 +53,14 @@ id = "id"
 # Where report.html and the other results are written.
 directory = "audit"
 
-# Every check runs with its default limits but this one. Typing errors in two words of a short
+# Every check runs with its default limits but these two. Typing errors in two words of a short
 # message cost this small model three to four points of accuracy. It would take more rows than 500
 # to show that to be within the default of five, so ten are allowed.
 [checks."robustness.natural-noise"]
 limits.accuracy_drop = 0.1
+# And it would take 40,000 rows to show that the worst of all slices is within the default of 0.1.
+[checks."fairness.worst-slice"]
+limits.gap = 0.15
 
 # Hundreds of attacks more would take minutes, and nothing that they look for is planted here.
 [checks."robustness.attack-sanity"]
@@ -65,6 +68,10 @@ enabled = false
 [checks."robustness.fairness-of-robustness"]
 enabled = false
 [checks."robustness.validity"]
+enabled = false
+
+# The templates name people in words that are in none of this small model's training texts.
+[checks."fairness.template-bias"]
 enabled = false
 
 # To change another, for example:
@@ -94,15 +101,21 @@ class Planted:
         check: Id of the check that fails.
         attribute: Sensitive attribute it fails on; empty for a defect on all rows.
         description: What was done to the data or the model.
+        seen_by: Other checks that it may show in, each with the attribute it does so on; empty for
+            one that shows it on all rows.
     """
 
     check: str
     attribute: str
     description: str
+    seen_by: tuple[tuple[str, str], ...] = ()
 
     def explains(self, check: str, slice: str) -> bool:
         """Whether a failure of `check` on `slice` is this defect, seen as such or in a crossing."""
-        return check == self.check and self.attribute in ("", *slice.split(" × "))
+        return any(
+            check == name and attribute in ("", *slice.split(" × "))
+            for name, attribute in ((self.check, self.attribute), *self.seen_by)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +207,13 @@ _DEFECTS = (
         "fairness.equalized-odds",
         "dialect",
         "slang praise of the coastal dialect, labelled negative in the training data",
+        (("fairness.error-rate-balance", "dialect"), ("fairness.worst-slice", "")),
     ),
     Planted(
         "quality.calibration",
         "",
         "scores scaled down after training, which leaves every label as it was",
+        (("fairness.calibration-gap", ""),),
     ),
 )
 

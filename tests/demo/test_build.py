@@ -132,7 +132,7 @@ def test_missing_package_is_named_before_anything_is_written(
 
 
 SLANG = Planted("fairness.equalized-odds", "dialect", "slang")
-SCORES = Planted("quality.calibration", "", "scores")
+SCORES = Planted("quality.calibration", "", "scores", (("fairness.calibration-gap", ""),))
 
 
 def test_a_defect_explains_failures_of_its_check_on_its_attribute() -> None:
@@ -141,6 +141,8 @@ def test_a_defect_explains_failures_of_its_check_on_its_attribute() -> None:
     assert not SLANG.explains("fairness.equalized-odds", "region")
     assert not SLANG.explains("fairness.impact-ratio", "dialect")
     assert SCORES.explains("quality.calibration", "")
+    assert SCORES.explains("fairness.calibration-gap", "region")
+    assert not SLANG.explains("fairness.calibration-gap", "dialect")
 
 
 def found(check: str, slice: str, outcome: str) -> Finding:
