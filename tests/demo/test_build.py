@@ -54,8 +54,14 @@ def test_config_is_valid_and_names_the_files(demo: DemoFiles) -> None:
     assert config.data.positive == "positive"
     assert config.report.directory == str(demo.config.resolve().parent / "audit")
     told = {check for check, settings in config.checks.items() if settings.enabled}
-    assert told == {"robustness.natural-noise"}
-    assert all(check.startswith("robustness.") for check in config.checks)
+    assert told == {"robustness.natural-noise", "fairness.worst-slice"}
+    assert config.checks.keys() - told == {
+        "fairness.template-bias",
+        "robustness.adversarial-attack",
+        "robustness.attack-sanity",
+        "robustness.fairness-of-robustness",
+        "robustness.validity",
+    }
 
 
 @needs_transformers
