@@ -74,7 +74,7 @@ class Bench:
     limits_from: str = ""
     hourly_price: float | None = None
     currency: str = ""
-    _starts: dict[tuple[int, int], list[FreshStart]] = field(default_factory=dict)
+    _starts: dict[tuple[tuple[Any, ...], int], list[FreshStart]] = field(default_factory=dict)
 
     def asker(self, inputs: Sequence[Any]) -> Asker:
         """Asks the model about these inputs with the clock beside it."""
@@ -92,7 +92,7 @@ class Bench:
         Checks that ask for the same share them.
         """
         assert self.start is not None
-        found = self._starts.setdefault((len(inputs), batch), [])
+        found = self._starts.setdefault((tuple(inputs), batch), [])
         while len(found) < times:
             found.append(self.start(inputs, batch))
             advance(len(found) / times)

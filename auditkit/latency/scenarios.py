@@ -120,12 +120,10 @@ def single_stream(
     """
     clock = asker.clock
     rows = _drawn(len(asker.inputs), rng)
-    began = due = clock.now()
-    served = 0
+    began, served = clock.now(), 0
     while not length.over(clock.now() - began, served):
         row = next(rows)
-        due = clock.now()
-        asker.ask([row], [due])
+        asker.ask([row], [clock.now()])
         served += 1
         if served % _TOLD == 0:
             advance(length.done(clock.now() - began, served))

@@ -10,9 +10,9 @@ import numpy as np
 from auditkit.check import Confidence
 from auditkit.finding import Bounds, Cell, Measurement, Table
 from auditkit.latency.bench import FreshStart
+from auditkit.metrics.latency import METHOD
 from auditkit.stats.quantiles import needed_to_bound, quantile, quantile_interval
 
-METHOD = "order statistics"
 MEGABYTE = 1e6
 MOST_STARTS = 50
 

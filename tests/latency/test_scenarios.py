@@ -8,6 +8,7 @@ import pytest
 
 from auditkit.errors import AuditkitError
 from auditkit.latency.asking import Asker
+from auditkit.latency.bench import FreshStart
 from auditkit.latency.clock import HostClock
 from auditkit.latency.scenarios import (
     SECOND,
@@ -18,7 +19,13 @@ from auditkit.latency.scenarios import (
     single_stream,
     warm_up,
 )
-from auditkit.latency.simulated import FakeClock, FakeDevice, Sleeper, TokenSleeper
+from auditkit.latency.simulated import (
+    FakeClock,
+    FakeDevice,
+    Sleeper,
+    TokenSleeper,
+    simulated_bench,
+)
 from auditkit.model import Predictions, TokenModel
 
 MS = 1_000_000
@@ -209,3 +216,11 @@ def test_making_predictions_of_logits_is_not_part_of_a_request():
     found = single_stream(asker(lambda _: 4 * MS, model=Logits, per_token=MS), Length(0.1), rng())
     assert set(found.model_only.tolist()) == {4 * MS}
     assert np.allclose(found.answers.probabilities, [0.6, 0.4])
+
+
+def test_starts_are_shared_by_equal_inputs_and_by_no_others():
+    bench = simulated_bench(
+        lambda _: MS, starts=lambda i: FreshStart(float(i), 0.1, 0.1, 0.1, 0.1, 1, 1, 1)
+    )
+    ready = [[one.ready for one in bench.starts(texts, 1, 2)] for texts in ("ab", "ab", "ac")]
+    assert ready == [[0, 1], [0, 1], [2, 3]]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditkit.config import parse_config
+from auditkit.config import AuditConfig, parse_config
 from auditkit.data import Attribute, AuditData
 from auditkit.engine import capabilities_of
 from auditkit.errors import ConfigError, DataError
@@ -43,11 +43,11 @@ def some_rows(split: str, rows: int, seed: int) -> list[tuple[str, ...]]:
 
 
 @pytest.fixture
-def found(tiny_model, tmp_path):
-    """A function that finds the rows of a configuration."""
+def configured(tiny_model, tmp_path):
+    """A function that makes the configuration of an audit of d.csv."""
 
-    def find(training: dict[str, Any] | None = None, **data: Any) -> RemedyRows:
-        config = parse_config(
+    def configure(training: dict[str, Any] | None = None, **data: Any) -> AuditConfig:
+        return parse_config(
             {
                 "model": {"path": str(tiny_model), "device": "cpu"},
                 "data": {"path": str(tmp_path / "d.csv"), "text": "text", "label": "label",
@@ -55,6 +55,16 @@ def found(tiny_model, tmp_path):
                 "training": training or {},
             }
         )  # fmt: skip
+
+    return configure
+
+
+@pytest.fixture
+def found(configured):
+    """A function that finds the rows of a configuration."""
+
+    def find(training: dict[str, Any] | None = None, **data: Any) -> RemedyRows:
+        config = configured(training, **data)
         return remedy_rows(config, prepare(config))
 
     return find
@@ -225,18 +235,11 @@ def test_clusters_of_a_file_of_training_rows_are_none_of_the_audited_ones(tiny_m
 
 
 @pytest.fixture
-def chosen_by(tiny_model, tmp_path):
+def chosen_by(configured):
     """A function that finds the rows a check may choose by."""
 
     def find(training: dict[str, Any] | None = None, **data: Any) -> AuditData | None:
-        config = parse_config(
-            {
-                "model": {"path": str(tiny_model), "device": "cpu"},
-                "data": {"path": str(tmp_path / "d.csv"), "text": "text", "label": "label",
-                         "split": "split"} | data,
-                "training": training or {},
-            }
-        )  # fmt: skip
+        config = configured(training, **data)
         prepared = prepare(config)
         offered = Capability.VALIDATION_ROWS in capabilities_of(config, prepared)
         assert offered == names_validation_rows(config, prepared)
