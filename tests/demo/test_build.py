@@ -54,7 +54,7 @@ def test_config_is_valid_and_names_the_files(demo: DemoFiles) -> None:
     assert config.data.positive == "positive"
     assert config.report.directory == str(demo.config.resolve().parent / "audit")
     told = {check for check, settings in config.checks.items() if settings.enabled}
-    assert told == {"robustness.natural-noise", "fairness.worst-slice"}
+    assert told == {"robustness.natural-noise"}
     assert config.checks.keys() - told == {
         "fairness.template-bias",
         "robustness.adversarial-attack",
