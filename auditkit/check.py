@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.attribution import Attribution, Effort
 from auditkit.data import AuditData, Shift, in_distribution
 from auditkit.finding import Measurement, Severity
 from auditkit.latency.bench import Bench
@@ -99,6 +100,52 @@ class Predictor(Protocol):
         """The head that makes the logits of an embedding, for checks that need embeddings."""
 
 
+class Explainer(Protocol):
+    """Attributes the model's scores to parts of texts (see `auditkit.explanations`).
+
+    All that methods ask goes through the predictor; what was explained before is remembered.
+    """
+
+    @property
+    def seed(self) -> int:
+        """The audit's seed: checks that draw by it explain the same examples."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The model's layers with weights, from the head down to the embeddings; empty where they
+        are not shown."""
+
+    def obstacle(self, method: str) -> str:
+        """Why this method cannot be used on this model here; empty when it can.
+
+        Raises:
+            ValueError: There is no such method; the message names those that there are.
+        """
+
+    def explain(
+        self, method: str, texts: Sequence[str], labels: Sequence[int], effort: Effort
+    ) -> Iterator[tuple[int, Attribution]]:
+        """Explain the score of class `labels[i]` for `texts[i]`; yield positions with what was
+        found, in the order they are finished.
+
+        A text that cannot be explained has an attribution without features, and a note.
+
+        Raises:
+            ModelError: The model cannot be asked.
+        """
+
+    def randomized(self, layers: int, seed: int) -> Explainer:
+        """Explains a copy of the model whose first `layers` layers, counted from the head, have
+        random weights.
+
+        Raises:
+            ModelError: The model's layers are not shown.
+        """
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        """Answers of the model that is explained, which may be such a copy."""
+
+
 class Kept(Protocol):
     """Finished parts of one check, from which a run that was cut off goes on.
 
@@ -155,6 +202,7 @@ class Context:
             validation; empty unless the check needs these rows.
         baseline: Asks the baseline about the same inputs, with the classes numbered as the model's;
             None when there is none, or the check does not say that it uses `Capability.BASELINE`.
+        explainer: Explains single answers; None for a check that asks nothing new.
         timing: Times the model itself, past the predictor's memory; None unless the check needs
             `Capability.TIMED`, and in a plan.
     """
@@ -173,6 +221,7 @@ class Context:
     held_out: Mapping[str, AuditData] = field(default_factory=dict)
     baseline: Predictor | None = None
     timing: Bench | None = None
+    explainer: Explainer | None = None
 
     def in_distribution(self) -> NDArray[np.int64]:
         """The rows under audit that no set of `shifts` has taken, ascending."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -157,7 +158,53 @@ class Examples:
     kind: Literal["examples"] = "examples"
 
 
-Evidence = Table | Estimates | Curve | Examples
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one method says of the parts of a text.
+
+    Attributes:
+        by: Name of the method, or of whoever scored.
+        of: What a positive score speaks for: the name of a class.
+        spans: Characters [start, end) of each scored part, in their order, none overlapping.
+        scores: As many; the sign says for or against.
+        note: What must be known, e.g. that the text was cut.
+    """
+
+    by: str
+    of: str
+    spans: tuple[tuple[int, int], ...]
+    scores: tuple[float, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.spans) != len(self.scores):
+            raise ValueError(f"{len(self.spans)} spans but {len(self.scores)} scores")
+        if not all(map(math.isfinite, self.scores)):
+            raise ValueError("a score must be finite")
+        ends = [0, *(end for span in self.spans for end in span)]
+        if any(before > after for before, after in itertools.pairwise(ends)):
+            raise ValueError("spans must be in order and must not overlap")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredText:
+    """A text, what is said of it, and the scores of its parts by one method or several."""
+
+    text: str
+    said: str
+    scores: tuple[Scores, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTexts:
+    """Texts drawn as heat maps; the scores of one text stand beside each other."""
+
+    title: str
+    rows: tuple[ScoredText, ...]
+    kind: Literal["scored_texts"] = "scored_texts"
+
+
+Evidence = Table | Estimates | Curve | Examples | ScoredTexts
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ class Capability(enum.StrEnum):
     """The model exposes its tokenizer (`TokenModel`)."""
     EMBEDDINGS = "embeddings"
     """The model gives the representation its classification head reads (`EmbeddingModel`)."""
+    WHITE_BOX = "white_box"
+    """The model shows its gradients and attention, and copies of itself whose weights are random
+    (`WhiteBoxModel`)."""
 
     LABELS = "labels"
     """The data has true labels."""
@@ -38,6 +41,8 @@ class Capability(enum.StrEnum):
     """The configuration says which rows the model was trained on."""
     VALIDATION_ROWS = "validation_rows"
     """There may be rows to choose by that are neither audited nor trained on."""
+    RATIONALES = "rationales"
+    """The data says which characters of a text people took for the reason of its label."""
     BASELINE = "baseline"
     """The configuration names another model that answers the same rows."""
     TIMED = "timed"

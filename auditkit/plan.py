@@ -33,6 +33,8 @@ _LACKING = {
     "thresholds for a row's group",
     Capability.TOKENS: "the model does not expose its tokenizer",
     Capability.EMBEDDINGS: "the model gives no embeddings of its inputs, or not with this backend",
+    Capability.WHITE_BOX: "the model shows no gradients: it is no transformers text model on torch",
+    Capability.RATIONALES: "the data has no human rationales ([data] rationale)",
     Capability.LABELS: "the data has no true labels ([data] label)",
     Capability.GROUPS: "the data has no sensitive attribute ([data] sensitive)",
     Capability.SHIFTS: "no set of rows out of distribution is named ([data.ood.NAME])",

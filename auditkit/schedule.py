@@ -14,7 +14,7 @@ from importlib import import_module
 import numpy as np
 
 from auditkit.baseline import BaselinePredictor
-from auditkit.check import Confidence, Context, Kept, Predictor
+from auditkit.check import Confidence, Context, Explainer, Kept, Predictor
 from auditkit.data import AuditData, Shift
 from auditkit.latency.bench import Bench
 from auditkit.ledger import Ledger
@@ -55,6 +55,7 @@ class Workbench:
     held_out: Mapping[str, AuditData] = field(default_factory=dict)
     baseline: BaselinePredictor | None = None
     timing: Bench | None = None
+    explainer: Explainer | None = None
 
     def context(
         self,
@@ -79,6 +80,7 @@ class Workbench:
             held_out=self.held_out if trained else {},
             lacking=entry.lacking,
             baseline=self.baseline if entry.is_given(Capability.BASELINE) else None,
+            explainer=self.explainer if asks_more(entry) else None,
             timing=self.timing if entry.is_given(Capability.TIMED) else None,
         )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.attribution import Attribution, Effort, words_of
 from auditkit.check import HEADINGS, Check, Confidence, Context, Predictor
 from auditkit.data import Attribute, AuditData, Shift
 from auditkit.finding import Finding, Outcome
@@ -94,6 +95,53 @@ class FakeModel:
         """The head that was given; the embedding's first numbers are the logits otherwise."""
         classes = len(self.class_names)
         return self.layer or Head(np.eye(classes, self.embedding_width), np.zeros(classes))
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedExplainer:
+    """An explainer whose weights are known.
+
+    Attributes:
+        weigh: From a method, a text, a class and a seed to the weight of each of `words_of(text)`.
+        predictor: Answers.
+        seed: As the audit's.
+        totals: From a method, a text and a class to what the weights should sum to, or None.
+        blocked: Why a method cannot be used, by its name.
+        layers: As the model's.
+        untrained: Explains the model with as many random layers; None makes `randomized` fail.
+    """
+
+    weigh: Callable[[str, str, int, int], Sequence[float]]
+    predictor: Predictor
+    seed: int = 0
+    totals: Callable[[str, str, int], float | None] = lambda *_: None
+    blocked: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    layers: tuple[str, ...] = ()
+    untrained: Callable[[int], PlantedExplainer] | None = None
+
+    def obstacle(self, method: str) -> str:
+        """Why this method cannot be used."""
+        return self.blocked.get(method, "")
+
+    def explain(
+        self, method: str, texts: Sequence[str], labels: Sequence[int], effort: Effort
+    ) -> Iterator[tuple[int, Attribution]]:
+        """The planted weights, last text first."""
+        for position in reversed(range(len(texts))):
+            text, label = texts[position], labels[position]
+            weights = np.array(self.weigh(method, text, label, effort.seed), dtype=float)
+            features = tuple((span,) for span in words_of(text))
+            total = self.totals(method, text, label)
+            yield position, Attribution(method, text, label, features, weights, total)
+
+    def randomized(self, layers: int, seed: int) -> PlantedExplainer:  # noqa: ARG002 - planted
+        """The planted explainer of the model with random weights."""
+        assert self.untrained is not None, "no model with random weights was planted"
+        return self.untrained(layers)
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        """Answers of the predictor."""
+        return self.predictor.predict(texts)
 
 
 def tiny_data(

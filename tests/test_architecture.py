@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not PACKAGE.is_dir(), reason="not a checkout")
 
 LAYERS = [
     {"errors", "interruption", "__init__"},
-    {"finding", "model", "data", "resources", "group_thresholds"},
+    {"finding", "model", "data", "resources", "group_thresholds", "attribution"},
     {"stats", "metrics", "check", "remedy", "noise", "behaviour", "identity", "latency"},
     {"judge", "gate", "config", "result"},
     {
@@ -48,6 +48,8 @@ LAYERS = [
         "ood_sets",
         "resolution",
         "attacks",
+        "explanations",
+        "interleaving",
         "measuring",
         "observer",
         "ledger",
@@ -70,7 +72,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "torch", "transformers", "textattack", "shap", "lime", "fairlearn", "pandas", "jinja2",
     "sklearn", "scipy", "statsmodels", "evaluate", "datasets", "pyarrow", "tokenizers",
-    "safetensors", "nltk", "greenlet", "lru", "onnx", "onnxruntime",
+    "safetensors", "nltk", "greenlet", "lru", "onnx", "onnxruntime", "captum",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Checks of explanations: whether what is said of an answer deserves to be believed."""
