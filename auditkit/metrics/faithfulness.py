@@ -20,7 +20,7 @@ from auditkit.finding import (
     Measurement,
     Table,
 )
-from auditkit.metrics.example_means import ExampleValues, Sample, mean_measurement
+from auditkit.metrics.example_values import ExampleValues, Sample, mean_measurement
 from auditkit.metrics.removal import (
     BETTER,
     METRICS,

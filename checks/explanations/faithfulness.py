@@ -9,7 +9,7 @@ from auditkit.attribution import Attribution, words_of
 from auditkit.check import Context, Limit, check
 from auditkit.errors import NotApplicable
 from auditkit.finding import Measurement, ScoredText, ScoredTexts, Scores, Severity
-from auditkit.metrics.example_means import Sample
+from auditkit.metrics.example_values import Sample
 from auditkit.metrics.faithfulness import (
     Settings,
     Weighed,

@@ -1,4 +1,4 @@
-"""explanations.faithfulness tells weights that the answer rests on from weights that it does not."""
+"""explanations.faithfulness tells the weights that an answer rests on from all others."""
 
 from __future__ import annotations
 
