@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditkit.attribution import Attribution
 from auditkit.check import Context
-from auditkit.finding import Bounds, Cell, Interval, Measurement, Table
+from auditkit.finding import Bounds, Cell, Evidence, Interval, Measurement, Table
 from auditkit.metrics.example_values import ExampleValues, Sample, mean_measurement
 from auditkit.stats.intervals import effective_counts, rate
 from auditkit.stats.quantiles import quantile
@@ -73,7 +73,7 @@ def completeness_measurements(
         methods: Those that promise a sum.
         tolerance: Largest error that an example may have, as a share of what is to be explained.
     """
-    evidence = (_table(methods, tolerance),)
+    evidence: tuple[Evidence, ...] = (_table(methods, tolerance),)
     for sums in methods:
         yield replace(_incomplete(context, sums, tolerance, len(methods)), evidence=evidence)
         evidence = ()

@@ -156,7 +156,8 @@ def faithfulness_measurements(
 
 def _control(context: Context, examples: Worded, settings: Settings) -> Removed:
     """What random orders come to, the mean over several for each example."""
-    times, texts = settings.random_orders, []
+    times = settings.random_orders
+    texts: list[Ordered] = []
     for position, words in enumerate(examples.words):
         rng = examples.rng(position, _CONTROL)
         orders = (rng.permutation(len(words)).astype(np.int64) for _ in range(times))

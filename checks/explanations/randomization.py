@@ -73,7 +73,7 @@ class Params(ExplanationParams):
         Limit(
             "random_response",
             "max",
-            0.25,
+            0.2,
             means="a part of the model's response to its texts that random weights give as well",
         ),
         Limit(
@@ -127,8 +127,10 @@ def randomization(context: Context, params: Params) -> Iterator[Measurement]:
         Necessary, not sufficient: random weights of words change with the model, too (see
         `explanations.faithfulness`), and a noisy method changes by its noise. Some similarity comes
         from the text alone, as a word of many tokens gets more weight from any model; hence the
-        limit is not 0. A single model of random weights can respond three times as strongly as the
-        copies by luck, in a few of a hundred. Texts of fewer than three words are left out.
+        limit is not 0. The bounds are over texts, and for the copies that were drawn. A model of
+        random weights can respond four times as strongly as three copies by luck: with one number
+        deciding for all texts, which is the worst case, 4 of 100 such models would. Texts of fewer
+        than three words are left out.
 
     References:
         Adebayo et al. 2018, Sanity checks for saliency maps (cascading randomization); Hedström et
