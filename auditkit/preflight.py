@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.attribution import Span
 from auditkit.config import AuditConfig, DataConfig
 from auditkit.data import Attribute, AuditData, Shift, in_distribution
 from auditkit.errors import ConfigError, DataError, ModelError, nearest

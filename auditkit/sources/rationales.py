@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -77,11 +78,11 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=str, pars
 def _spans(items: list[Any], length: int) -> list[Span]:
     """The spans of a list of pairs, or of single characters."""
     if not any(isinstance(item, list) for item in items):
-        places = [_place(item) for item in items]
-        if len(set(places)) < len(places):
-            # A mask of 0 and 1, one for each word, would else mark the first two characters.
-            twice = next(place for place in places if places.count(place) > 1)
-            raise _Refused(f"the character {twice} more than once")
+        places = sorted(_place(item) for item in items)
+        for place, following in itertools.pairwise(places):
+            if place == following:
+                # A mask of 0 and 1, one for each word, would else mark the first two characters.
+                raise _Refused(f"the character {place} more than once")
         spans = [(place, place + 1) for place in places]
     else:
         spans = [_pair(item) for item in items]
