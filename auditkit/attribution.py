@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -50,16 +51,20 @@ class Attribution:
         """The weight of each of these spans, shape (len(spans),).
 
         A part's weight is shared equally by its occurrences, and within one by its characters; what
-        lies outside all spans (white space) is dropped with its weight.
+        lies outside all spans (white space) is dropped with its weight. The spans ascend and do not
+        overlap, as those of `words_of`.
         """
         shares = np.zeros(len(spans))
+        ends = [end for _, end in spans]
         for places, weight in zip(self.features, self.weights.tolist(), strict=True):
             inked = [_inked(self.text, place) for place in places]
             for start, end in inked:
-                for index, (left, right) in enumerate(spans):
+                for index in range(bisect_right(ends, start), len(spans)):
+                    left, right = spans[index]
+                    if left >= end:
+                        break
                     common = min(end, right) - max(start, left)
-                    if common > 0:
-                        shares[index] += weight / len(inked) * common / (end - start)
+                    shares[index] += weight / len(inked) * common / (end - start)
         return shares
 
 

@@ -234,9 +234,9 @@ class DataConfig(Section):
     """Column whose equal values tie a text to its contrast: the same text, changed on purpose, in
     the audited rows or in a set of `ood`."""
     rationale: Name | None = None
-    """Column with the characters of each text that people marked as the reason for its label: a list
-    of spans, as [[8, 15], [20, 22]], or of single characters, as [8, 9, 10]; [] where they marked
-    nothing, no value where nobody was asked."""
+    """Column with the characters of each text that people marked as the reason for its label: a
+    list of spans, as [[8, 15], [20, 22]], or of single characters, as [8, 9, 10]; [] where they
+    marked nothing, no value where nobody was asked."""
     id: Name | None = None
     """Column with a unique row id."""
     ood: dict[Name, OodSet] = Field(default_factory=dict)

@@ -21,7 +21,7 @@ _DIGITS = 12
 """Most digits of a number that is read: longer ones lie outside of every text."""
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What is wrong with one value, to go after "row 3 has"."""
 
 
@@ -51,7 +51,7 @@ def read_rationales(
             continue
         try:
             found.append(_merged(_spans(_parsed(value), len(texts[row]))))
-        except _Refused as problem:
+        except _RefusedError as problem:
             raise DataError(
                 f"{table.name}: column {column!r}: row {row + 1} has {problem}.", _HINT
             ) from None
@@ -62,9 +62,9 @@ def _parsed(value: str) -> list[Any]:
     try:
         parsed = _DECODER.decode(value.strip())
     except (ValueError, RecursionError):
-        raise _Refused(f"{value[:40]!r}, which is no list") from None
+        raise _RefusedError(f"{value[:40]!r}, which is no list") from None
     if not isinstance(parsed, list):
-        raise _Refused(f"{value[:40]!r}, which is no list")
+        raise _RefusedError(f"{value[:40]!r}, which is no list")
     return parsed
 
 
@@ -82,32 +82,34 @@ def _spans(items: list[Any], length: int) -> list[Span]:
         for place, following in itertools.pairwise(places):
             if place == following:
                 # A mask of 0 and 1, one for each word, would else mark the first two characters.
-                raise _Refused(f"the character {place} more than once")
+                raise _RefusedError(f"the character {place} more than once")
         spans = [(place, place + 1) for place in places]
     else:
         spans = [_pair(item) for item in items]
     for start, end in spans:
         if start >= end:
-            raise _Refused(f"the span [{start}, {end}], which ends where it begins or before")
+            raise _RefusedError(f"the span [{start}, {end}], which ends where it begins or before")
         if start < 0 or end > length:
-            raise _Refused(f"the span [{start}, {end}], but its text has {length:,} characters")
+            raise _RefusedError(
+                f"the span [{start}, {end}], but its text has {length:,} characters"
+            )
     return spans
 
 
 def _pair(item: Any) -> Span:
     if not isinstance(item, list):
-        raise _Refused("spans and single characters in one list")
+        raise _RefusedError("spans and single characters in one list")
     if len(item) != 2:
-        raise _Refused(f"a span of {len(item)} numbers instead of 2")
+        raise _RefusedError(f"a span of {len(item)} numbers instead of 2")
     return _place(item[0]), _place(item[1])
 
 
 def _place(item: Any) -> int:
     if not isinstance(item, str) or not _WHOLE.fullmatch(item):
         shown = json.dumps(item)[:40] if not isinstance(item, str) else repr(item[:40])
-        raise _Refused(f"{shown} where a whole number is expected")
+        raise _RefusedError(f"{shown} where a whole number is expected")
     if len(item) > _DIGITS:
-        raise _Refused(f"the number {item[:_DIGITS]}…, beyond the end of every text")
+        raise _RefusedError(f"the number {item[:_DIGITS]}…, beyond the end of every text")
     return int(item)
 
 
