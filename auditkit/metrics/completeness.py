@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditkit.attribution import Attribution
 from auditkit.check import Context
 from auditkit.finding import Bounds, Cell, Evidence, Interval, Measurement, Table
-from auditkit.metrics.example_values import ExampleValues, Sample, mean_measurement
+from auditkit.metrics.example_means import ExampleValues, Sample, mean_measurement
 from auditkit.stats.intervals import effective_counts, rate
 from auditkit.stats.quantiles import quantile
 

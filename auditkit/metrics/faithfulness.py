@@ -14,13 +14,13 @@ from auditkit.finding import (
     WHISKER_LEVEL,
     Cell,
     Curve,
-    Estimate,
     Estimates,
     Evidence,
     Measurement,
     Table,
 )
-from auditkit.metrics.example_values import ExampleValues, Sample, mean_measurement
+from auditkit.metrics.example_means import ExampleValues, Sample, mean_measurement
+from auditkit.metrics.example_tables import drawn_mean
 from auditkit.metrics.removal import (
     BETTER,
     METRICS,
@@ -74,16 +74,13 @@ class Weighed:
 
     Attributes:
         method: Its name.
-        weights: Of the words of each example; None where the method explains nothing.
+        weights: Of the words of each example; all 0 where the method explains nothing.
+        unexplained: How many examples that is.
     """
 
     method: str
-    weights: tuple[Floats | None, ...]
-
-    @property
-    def explained(self) -> list[int]:
-        """Positions of the examples that it explains."""
-        return [place for place, weights in enumerate(self.weights) if weights is not None]
+    weights: tuple[Floats, ...]
+    unexplained: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Compared:
-    """One method beside random orders, on the m examples that it explains."""
+    """One method beside random orders of the words of the same examples."""
 
     weighed: Weighed
     own: Removed
@@ -114,10 +111,6 @@ class _Compared:
         # Both are means of probabilities, so that only rounding can leave this range.
         gain = np.clip(gain, -1.0, 1.0)
         return ExampleValues(ADVANTAGES[metric], self.weighed.method, gain, self.sample)
-
-    def by_example(self) -> dict[int, float]:
-        """The first advantage by the position of the example."""
-        return dict(zip(self.weighed.explained, self.advantage(0).values.tolist(), strict=True))
 
 
 def faithfulness_measurements(
@@ -138,19 +131,16 @@ def faithfulness_measurements(
     """
     control = _control(context, examples, settings)
     compared = [_compared(context, examples, one, control, settings) for one in methods]
+    compared.sort(key=lambda one: -float(one.advantage(0).values.mean()))
     evidence = (*_charts(compared), *more)
     for metric in range(len(METRICS)):
         for one in compared:
-            measured = mean_measurement(
-                context,
-                one.advantage(metric),
-                len(methods),
-                "no example with two words or more is explained",
-            )
-            if measured.value is not None:
-                note = _note(one, metric, compared, len(examples.texts))
-                measured = replace(measured, note=note, evidence=_curve(one, metric))
-            yield replace(measured, evidence=(*measured.evidence, *evidence))
+            values = one.advantage(metric)
+            measured = mean_measurement(context, values, len(methods), "there is no example")
+            note = _note(one, metric)
+            if metric == 0 and one is compared[0]:
+                note = f"{note} {_ahead(context, compared)}".strip()
+            yield replace(measured, note=note, evidence=(*_curve(one, metric), *evidence))
             evidence = ()
 
 
@@ -170,80 +160,58 @@ def _control(context: Context, examples: Worded, settings: Settings) -> Removed:
 def _compared(
     context: Context, examples: Worded, weighed: Weighed, control: Removed, settings: Settings
 ) -> _Compared:
-    explained = weighed.explained
-    texts = []
-    for position in explained:
-        weights = weighed.weights[position]
-        assert weights is not None
-        order = order_of(weights, examples.rng(position, _TIES))
-        texts.append(examples.ordered(position, order))
-    return _Compared(
-        weighed,
-        removal_scores(context.predictor, texts, settings.grid),
-        Removed(
-            control.scores[explained], control.deletion[explained], control.insertion[explained]
-        ),
-        examples.sample.only(explained),
-    )
+    orders = [
+        order_of(weights, examples.rng(position, _TIES))
+        for position, weights in enumerate(weighed.weights)
+    ]
+    texts = [examples.ordered(position, order) for position, order in enumerate(orders)]
+    own = removal_scores(context.predictor, texts, settings.grid)
+    return _Compared(weighed, own, control, examples.sample)
 
 
-def _note(one: _Compared, metric: int, compared: Sequence[_Compared], examples: int) -> str:
+def _note(one: _Compared, metric: int) -> str:
     own = float(one.own.scores[:, metric].mean())
     random = float(one.control.scores[:, metric].mean())
-    said = f"{METRICS[metric][0].upper()}{METRICS[metric][1:]} {own:.3g}, of random orders "
-    said += f"{random:.3g}."
-    left = examples - len(one.sample)
-    if left:
-        said += f" Of {left:,} more texts the method explains nothing; they do not count."
-    return said + (_lead(one, compared) if metric == 0 else "")
+    name = f"{METRICS[metric][0].upper()}{METRICS[metric][1:]}"
+    said = f"{name} {own:.3g}, of random orders {random:.3g}."
+    if one.weighed.unexplained:
+        said += f" {one.weighed.unexplained:,} explanations are empty and count as a random order."
+    return said
 
 
-def _lead(one: _Compared, compared: Sequence[_Compared]) -> str:
-    """Said of the most faithful method: how it stands to the next, on the same examples."""
-    ranked = _ranked(compared)
-    if one is not ranked[0] or len(ranked) < 2:
+def _ahead(context: Context, compared: Sequence[_Compared]) -> str:
+    """Whether the most faithful method is shown to be ahead of the next, on the same examples."""
+    if len(compared) < 2:
         return ""
-    other = ranked[1]
-    said = f" The most faithful of the {len(ranked)} methods here"
-    mine, theirs = one.by_example(), other.by_example()
-    both = [row for row, place in enumerate(mine) if place in theirs]
-    if len(both) < one.sample.least:
-        return f"{said}; {other.weighed.method} comes next."
-    ahead = [gain - theirs[place] for place, gain in mine.items() if place in theirs]
+    best, following = compared[:2]
+    sample, name = best.sample, following.weighed.method
     # The random orders are the same and cancel: a difference of two scores remains.
-    values = np.clip(np.array(ahead), -1.0, 1.0)
-    interval = ExampleValues("", "", values, one.sample.only(both)).interval()
+    lead = np.clip(best.advantage(0).values - following.advantage(0).values, -1.0, 1.0)
+    # The two were chosen by what they earned here, among all ordered pairs.
+    pairs = len(compared) * (len(compared) - 1)
+    alpha = context.confidence.claim_alpha / pairs
+    interval = ExampleValues("", "", lead, sample).interval(alpha)
+    assert interval.lower is not None
+    shown = interval.lower > 0 and len(sample) >= sample.least
     return (
-        f"{said}: {float(values.mean()):.3g} ({interval.lower:.3g} to {interval.upper:.3g}) ahead "
-        f"of {other.weighed.method}, the next, on the same examples."
+        f"The most faithful of the {len(compared)} methods here, "
+        f"{'shown' if shown else 'not shown'} to be ahead of {name}, the next: "
+        f"{float(lead.mean()):+.3f} ({interval.lower:+.3f} to {interval.upper:+.3f}, paired, "
+        "allowing for all pairs)."
     )
-
-
-def _ranked(compared: Sequence[_Compared]) -> list[_Compared]:
-    """Methods that explain something, the most faithful first."""
-    some = [one for one in compared if len(one.sample)]
-    return sorted(some, key=lambda one: -float(one.advantage(0).values.mean()))
 
 
 def _charts(compared: Sequence[_Compared]) -> tuple[Evidence, ...]:
-    ranked = _ranked(compared)
-    if not ranked:
-        return ()
-    rows = []
-    for one in ranked:
-        gain = one.advantage(0)
-        mean = float(gain.values.mean())
-        rows.append(Estimate(one.weighed.method, len(one.sample), mean, gain.interval()))
     chart = Estimates(
         title="Comprehensiveness above that of random orders",
-        rows=tuple(rows),
+        rows=tuple(drawn_mean(one.weighed.method, one.advantage(0)) for one in compared),
         level=WHISKER_LEVEL,
-        method="t",
+        method=compared[0].advantage(0).method,
         reference=0.0,
         reference_label="random orders",
         of="method",
     )
-    return (chart, _metrics_table(ranked), *_curve_tables(ranked))
+    return (chart, _metrics_table(compared), *_curve_tables(compared))
 
 
 def _metrics_table(ranked: Sequence[_Compared]) -> Table:
@@ -273,13 +241,14 @@ def _metrics_table(ranked: Sequence[_Compared]) -> Table:
 def _curve_tables(ranked: Sequence[_Compared]) -> Iterator[Table]:
     shares = _shares(ranked[0].own.deletion)
     columns = ("method", *(f"{share:.0%}" for share in shares))
-    for title, part in (
-        ("Mean score after a share of the words is taken out", "deletion"),
-        ("Mean score with a share of the words alone", "insertion"),
-    ):
-        named = [(one.weighed.method, getattr(one.own, part)) for one in ranked]
-        widest = max(ranked, key=lambda one: len(one.sample))
-        named.append(("random orders", getattr(widest.control, part)))
+    sides = [(one.weighed.method, one.own) for one in ranked]
+    sides.append(("random orders", ranked[0].control))
+    for title, named in (
+        ("Mean score after a share of the words is taken out",
+         [(name, side.deletion) for name, side in sides]),
+        ("Mean score with a share of the words alone",
+         [(name, side.insertion) for name, side in sides]),
+    ):  # fmt: skip
         rows = tuple((name, *curve.mean(axis=0).tolist()) for name, curve in named)
         yield Table(title, columns, rows)
 

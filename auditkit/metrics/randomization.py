@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditkit.check import Context
 from auditkit.finding import Cell, Curve, Evidence, Measurement, Table
-from auditkit.metrics.example_values import ExampleValues, Sample, mean_measurement
+from auditkit.metrics.example_means import ExampleValues, Sample, mean_measurement
 from auditkit.stats.ranks import spearman
 
 Floats = NDArray[np.float64]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from auditkit.check import Context, Limit, check
 from auditkit.errors import NotApplicable
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.completeness import completeness_measurements, sums_of
-from auditkit.metrics.example_values import Sample
+from auditkit.metrics.example_means import Sample
 from auditkit.model import Capability
 
 from ._explaining import (
@@ -17,6 +17,8 @@ from ._explaining import (
     attributions,
     drawn_examples,
     explainer_of,
+    left_out,
+    unusable,
     usable,
 )
 
@@ -105,19 +107,10 @@ def completeness(context: Context, params: Params) -> Iterator[Measurement]:
             judged.append(sums_of(method, said, sample))
     if not judged:
         raise NotApplicable(f"no sum is promised by {', '.join(unpromised)}.")
-    note = _left_out(unpromised, blocked, params)
+    note = left_out(params, blocked)
+    if unpromised:
+        note = f"No sum is promised by {', '.join(unpromised)}. {note}"
     for one in completeness_measurements(context, judged, params.tolerance):
-        yield replace(one, note=f"{one.note}{note}") if note else one
+        yield replace(one, note=f"{one.note} {note}".strip())
         note = ""
-    for method in params.methods:
-        if method in blocked:
-            yield Measurement("incomplete", None, 0, None, method, blocked[method])
-
-
-def _left_out(unpromised: Sequence[str], blocked: Mapping[str, str], params: Params) -> str:
-    """What the first note must say of methods that are not in the numbers."""
-    said = f" No sum is promised by {', '.join(unpromised)}." if unpromised else ""
-    for method, why in blocked.items():
-        if method not in params.methods:
-            said += f" Not measured: {method} ({why})."
-    return said
+    yield from unusable("incomplete", params, blocked)

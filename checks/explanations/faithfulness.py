@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from auditkit.attribution import Attribution, words_of
 from auditkit.check import Context, Limit, check
 from auditkit.errors import NotApplicable
-from auditkit.finding import Measurement, ScoredText, ScoredTexts, Scores, Severity
-from auditkit.metrics.example_values import Sample
+from auditkit.finding import Measurement, ScoredTexts, Severity
+from auditkit.metrics.example_means import Sample
 from auditkit.metrics.faithfulness import (
     Settings,
     Weighed,
@@ -17,6 +17,7 @@ from auditkit.metrics.faithfulness import (
     faithfulness_measurements,
 )
 from auditkit.metrics.removal import Grid
+from auditkit.metrics.shown_examples import examples_to_show, heat_map
 from auditkit.model import Capability
 
 from ._explaining import (
@@ -25,6 +26,8 @@ from ._explaining import (
     attributions,
     drawn_examples,
     explainer_of,
+    left_out,
+    unusable,
     usable,
 )
 
@@ -128,8 +131,8 @@ def faithfulness(context: Context, params: Params) -> Iterator[Measurement]:
         that is not only the lost words' doing. The random orders share this, which is why the
         advantage is judged and not the loss. Occlusion is nearly what is measured, and so has a
         head start. White space stays where words go. Words past the model's longest input come last
-        in any order. Texts of one word, and texts that a method cannot explain, do not count. A
-        language that writes without blanks has few words.
+        in any order. Texts of one word do not count; a text that a method does not explain counts
+        as a random order. A language that writes without blanks has few words.
 
     References:
         DeYoung et al. 2020, ERASER (comprehensiveness, sufficiency); Samek et al. 2017 (AOPC);
@@ -158,47 +161,31 @@ def faithfulness(context: Context, params: Params) -> Iterator[Measurement]:
     settings = Settings(Grid(params.fractions, params.points), params.random_orders)
     more = _heat_maps(context, explained, found, params.show)
     measured = faithfulness_measurements(context, examples, weighed, settings, more)
-    note = _left_out(blocked, params, len(words) - len(kept))
+    note = left_out(params, blocked)
+    if len(kept) < len(words):
+        note = f"{len(words) - len(kept):,} texts of fewer than two words are left out. {note}"
     for one in measured:
-        yield replace(one, note=f"{one.note}{note}") if note else one
+        yield replace(one, note=f"{one.note} {note}".strip())
         note = ""
-    for method in params.methods:
-        if method in blocked:
-            yield Measurement("advantage", None, 0, None, method, blocked[method])
+    yield from unusable("advantage", params, blocked)
 
 
 def _weighed(method: str, said: Sequence[Attribution]) -> Weighed:
-    return Weighed(
-        method,
-        tuple(one.of_words(words_of(one.text)) if one.features else None for one in said),
-    )
-
-
-def _left_out(blocked: Mapping[str, str], params: Params, short: int) -> str:
-    """What the first note must say of methods and texts that are not in the numbers."""
-    said = f" {short:,} texts of fewer than two words are left out." if short else ""
-    for method, why in blocked.items():
-        if method not in params.methods:
-            said += f" Not measured: {method} ({why})."
-    return said
+    weights = tuple(one.of_words(words_of(one.text)) for one in said)
+    return Weighed(method, weights, sum(not one.features for one in said))
 
 
 def _heat_maps(
     context: Context, explained: Explained, found: Mapping[str, list[Attribution]], show: int
 ) -> tuple[ScoredTexts, ...]:
-    """The surest answers, and those in the middle, with what every method says of them."""
-    by_score = sorted(range(len(explained)), key=lambda place: -explained.scores[place])
-    middle = max(len(by_score) - show, 0) // 2
-    half = (show + 1) // 2
-    places = list(dict.fromkeys([*by_score[:half], *by_score[middle:]]))[:show]
-    names = context.data.class_names
+    """Some answers, with what every method says of them."""
+    data = context.data.rows(explained.rows)
+    names, right = data.class_names, None
+    if data.labels is not None:
+        right = data.labels == explained.labels
     rows = []
-    for place in places:
-        label, score = names[int(explained.labels[place])], explained.scores[place]
-        scores = []
-        for method, said in found.items():
-            spans = words_of(said[place].text)
-            weights = said[place].of_words(spans).tolist()
-            scores.append(Scores(method, label, spans, tuple(weights), said[place].note))
-        rows.append(ScoredText(explained.texts[place], f"{label}, {score:.2f}", tuple(scores)))
+    for place, why in examples_to_show(explained.scores, right, data.groups, show):
+        answer = names[int(explained.labels[place])]
+        said = f"{answer}, {explained.scores[place]:.2f}: {why}"
+        rows.append(heat_map(said, [each[place] for each in found.values()], answer))
     return (ScoredTexts("What each method says of some answers", tuple(rows)),) if rows else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from auditkit.attribution import Attribution, without, words_of
 from auditkit.check import Context, Explainer, Limit, check
 from auditkit.errors import NotApplicable
 from auditkit.finding import Measurement, Severity
-from auditkit.metrics.example_values import Sample
+from auditkit.metrics.example_means import Sample
 from auditkit.metrics.randomization import (
     Maps,
     Randomized,
@@ -27,6 +27,8 @@ from ._explaining import (
     attributions,
     drawn_examples,
     explainer_of,
+    left_out,
+    unusable,
     usable,
 )
 
@@ -155,13 +157,14 @@ def randomization(context: Context, params: Params) -> Iterator[Measurement]:
     maps, copies, copied = _explain_all(context, params, methods, texts)
     yield response_measurement(context, sample, texts.scores(explainer), copied)
     compared = [Randomized(name, maps[name], copies[name], sample) for name in methods]
-    note = _left_out(blocked, params, len(explained) - len(kept))
+    note = left_out(params, blocked)
+    if len(kept) < len(explained):
+        short = len(explained) - len(kept)
+        note = f"{short:,} texts of fewer than three words are left out. {note}"
     for one in randomization_measurements(context, compared, explainer.layers):
-        yield replace(one, note=f"{one.note}{note}") if note else one
+        yield replace(one, note=f"{one.note} {note}".strip())
         note = ""
-    for method in params.methods:
-        if method in blocked:
-            yield Measurement("similarity", None, 0, None, method, blocked[method])
+    yield from unusable("similarity", params, blocked)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,12 +234,3 @@ def _only(explained: Explained, kept: Sequence[int]) -> Explained:
         ids=tuple(explained.ids[place] for place in places),
         clusters=None if explained.clusters is None else explained.clusters[places],
     )
-
-
-def _left_out(blocked: Mapping[str, str], params: Params, short: int) -> str:
-    """What the first note must say of methods and texts that are not in the numbers."""
-    said = f" {short:,} texts of fewer than three words are left out." if short else ""
-    for method, why in blocked.items():
-        if method not in params.methods:
-            said += f" Not measured: {method} ({why})."
-    return said

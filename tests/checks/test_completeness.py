@@ -137,7 +137,7 @@ def test_a_method_that_cannot_be_used_is_a_note_or_undefined_where_it_was_asked_
     explainer = explaining(true_weights, totals=in_total, blocked={"shap": "shap is not here"})
     usual = named(findings(CHECK, DATA, explainer, params()), "incomplete")
     assert set(usual) == {"integrated-gradients"}
-    assert "shap (shap is not here)" in usual["integrated-gradients"].measurement.note
+    assert "shap, shap is not here" in usual["integrated-gradients"].measurement.note
     wanted = findings(CHECK, DATA, explainer, params("integrated-gradients", "shap"))
     asked_for = named(wanted, "incomplete")["shap"]
     assert asked_for.outcome is Outcome.INCONCLUSIVE

@@ -220,7 +220,7 @@ def test_a_method_that_cannot_be_used_is_a_note_or_undefined_where_it_was_asked_
     model = explainer(blocked={"gradient-x-input": "no gradients"})
     usual = named(findings(CHECK, DATA, model, CHECK.params()), "similarity")
     assert set(usual) == {"integrated-gradients", "occlusion"}
-    assert "gradient-x-input (no gradients)" in usual["integrated-gradients"].measurement.note
+    assert "gradient-x-input, no gradients" in usual["integrated-gradients"].measurement.note
     wanted = findings(CHECK, DATA, model, params("occlusion", "gradient-x-input"))
     assert named(wanted, "similarity")["gradient-x-input"].outcome is Outcome.INCONCLUSIVE
 
