@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from auditkit.attribution import Attribution, Span, words_of
 from auditkit.finding import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a report shows of the examples.
+
+    Attributes:
+        said: What the model says of each.
+        labels: Name of the class that is explained, for each.
+        most: Texts shown at most.
+    """
+
+    said: tuple[str, ...]
+    labels: tuple[str, ...]
+    most: int
 
 
 def heat_map(attribution: Attribution, of: str) -> Scores:

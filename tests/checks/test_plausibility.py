@@ -41,13 +41,13 @@ def test_random_explanations_are_rarely_taken_for_better_or_worse_than_random():
     data = films(25)
     each = [
         named(findings(CHECK, random, data, ONE, seed=seed), "advantage")["lime"]
-        for seed in range(30)
+        for seed in range(20)
     ]
     outcomes = [finding.outcome for finding in each]
     # Each side errs in 1 of 20.
-    assert outcomes.count(Outcome.PASS) <= 4
-    assert outcomes.count(Outcome.FAIL) <= 4
-    assert abs(np.mean([finding.measurement.value for finding in each])) < 0.02
+    assert outcomes.count(Outcome.PASS) <= 3
+    assert outcomes.count(Outcome.FAIL) <= 3
+    assert abs(np.mean([finding.measurement.value for finding in each])) < 0.03
 
 
 def test_explanations_that_say_nothing_are_as_good_as_chance():
