@@ -63,6 +63,11 @@ class ExampleValues:
         """t interval of the mean, each end with this error; that of a chart by default."""
         return mean_interval(self.values, alpha, self.sample.clusters, self.support)
 
+    @property
+    def method(self) -> str:
+        """Name of the interval, for the reader."""
+        return "t" if self.sample.clusters is None else "cluster-robust t"
+
 
 def mean_measurement(
     context: Context, values: ExampleValues, comparisons: int, none_because: str
@@ -83,11 +88,10 @@ def mean_measurement(
     confidence = context.confidence
     bounds = None
     if n >= least:
-        method = "t" if values.sample.clusters is None else "cluster-robust t"
         bounds = Bounds(
             values.interval(confidence.claim_alpha),
             values.interval(confidence.corrected_alpha(comparisons)),
-            method,
+            values.method,
             comparisons,
         )
     return Measurement(
