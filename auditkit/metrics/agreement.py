@@ -14,8 +14,8 @@ from auditkit.finding import (
     WHISKER_LEVEL,
     Cell,
     Estimates,
+    Evidence,
     Measurement,
-    ScoredText,
     ScoredTexts,
     Table,
 )
@@ -29,7 +29,7 @@ from auditkit.metrics.example_tables import (
     mean_of,
     written_mean,
 )
-from auditkit.metrics.heat_maps import Shown, heat_map
+from auditkit.metrics.shown_examples import Shown, heat_map
 from auditkit.stats.intervals import Floats
 
 UNSIGNED = frozenset({"attention-rollout"})
@@ -81,7 +81,7 @@ def agreement_measurements(
         for one, other in combinations(found, 2)
     ]
     words = [len(words_of(one.text)) for one in next(iter(found.values()))]
-    evidence = (
+    evidence: tuple[Evidence, ...] = (
         _chart(pairs),
         _matrix(
             f"Rank correlation of every two methods, {len(sample):,} examples, 95 % intervals",
@@ -169,13 +169,8 @@ def _least_alike(
     """Heat maps of the examples on which the methods disagree most."""
     means = [mean_of([pair.each[i].rank for pair in pairs]) for i in range(len(shown.said))]
     worst = sorted((mean, place) for place, mean in enumerate(means) if mean is not None)
-    texts = [one.text for one in next(iter(found.values()))]
     rows = tuple(
-        ScoredText(
-            texts[place],
-            shown.said[place],
-            tuple(heat_map(each[place], shown.labels[place]) for each in found.values()),
-        )
+        heat_map(shown.said[place], [each[place] for each in found.values()], shown.labels[place])
         for _, place in worst[: shown.most]
     )
     return (ScoredTexts("Where the methods disagree most", rows),) if rows else ()

@@ -18,6 +18,7 @@ from auditkit.finding import (
     Measurement,
     ScoredText,
     ScoredTexts,
+    Scores,
     Table,
 )
 from auditkit.metrics.example_means import Sample, mean_measurement
@@ -30,7 +31,7 @@ from auditkit.metrics.example_tables import (
     mean_of,
     written_mean,
 )
-from auditkit.metrics.heat_maps import Shown, heat_map, marked_by_people
+from auditkit.metrics.shown_examples import Shown, scores_of
 from auditkit.stats.intervals import Floats, critical_value
 
 MATCH = 0.5
@@ -351,11 +352,15 @@ def _least_plausible(
             marked.texts[i],
             shown.said[i],
             (
-                marked_by_people(marked.spans[i], shown.labels[i]),
-                *(heat_map(each[i], shown.labels[i]) for each in found.values()),
+                _by_people(marked.spans[i], shown.labels[i]),
+                *(scores_of(each[i], shown.labels[i]) for each in found.values()),
             ),
         )
         for i in worst
     )
     title = "What people marked and what methods name, where they agree least"
     return (ScoredTexts(title, rows),) if rows else ()
+
+
+def _by_people(spans: Sequence[Span], label: str) -> Scores:
+    return Scores("people", label, tuple(spans), (1.0,) * len(spans))

@@ -17,7 +17,6 @@ from auditkit.finding import (
     Estimates,
     Evidence,
     Measurement,
-    ScoredText,
     ScoredTexts,
     Table,
 )
@@ -32,7 +31,7 @@ from auditkit.metrics.example_tables import (
     mean_of,
     written_mean,
 )
-from auditkit.metrics.heat_maps import Shown, heat_map
+from auditkit.metrics.shown_examples import Shown, heat_map
 
 ALIGNED_WORDS = 1000
 """Words between the first change and the last beyond which those in between are not matched."""
@@ -208,14 +207,13 @@ def _least_stable(
             mean = mean_of([one.rank[place] for one in group])
             if mean is not None:
                 found.append((mean, place, noise.name, at))
-    texts = {noise.name: noise.texts for noise in causes}
     rows = []
     for _, place, name, at in sorted(found)[: max(shown.most // 2, 1) if shown.most else 0]:
         label = shown.labels[place]
-        before = tuple(heat_map(one.first[place], label) for one in repeated)
-        after = tuple(heat_map(one.noised[name][at], label) for one in repeated)
-        rows.append(ScoredText(repeated[0].first[place].text, shown.said[place], before))
-        rows.append(ScoredText(texts[name][at], f"the same with {name} noise", after))
+        before = [one.first[place] for one in repeated]
+        after = [one.noised[name][at] for one in repeated]
+        rows.append(heat_map(shown.said[place], before, label))
+        rows.append(heat_map(f"the same with {name} noise", after, label))
     title = "Where noise changes the explanations most, as written and with the noise"
     return (ScoredTexts(title, tuple(rows)),) if rows else ()
 

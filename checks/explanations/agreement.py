@@ -10,7 +10,7 @@ from auditkit.errors import NotApplicable
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.agreement import agreement_measurements
 from auditkit.metrics.example_means import Sample
-from auditkit.metrics.heat_maps import Shown
+from auditkit.metrics.shown_examples import Shown
 from auditkit.model import Capability
 
 from ._explaining import (

@@ -12,8 +12,8 @@ from auditkit.check import Context, Limit, check
 from auditkit.errors import NotApplicable
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.example_means import Sample
-from auditkit.metrics.heat_maps import Shown
 from auditkit.metrics.plausibility import Marked, marked_words, plausibility_measurements
+from auditkit.metrics.shown_examples import Shown
 from auditkit.model import Capability
 
 from ._explaining import (

@@ -12,7 +12,7 @@ from auditkit.data import unit_id
 from auditkit.errors import NotApplicable, nearest
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.example_means import Sample
-from auditkit.metrics.heat_maps import Shown
+from auditkit.metrics.shown_examples import Shown
 from auditkit.metrics.stability import Noised, Repeated, stability_measurements
 from auditkit.model import Capability
 from auditkit.noise import NOISES, noisy
