@@ -36,7 +36,7 @@ from auditkit.stats.intervals import Floats, critical_value
 
 MATCH = 0.5
 """Part of their union that two runs of words must have in common to be the same (ERASER)."""
-CHANCE_DRAWS = 100
+CHANCE_DRAWS = 50
 """Random orders of each example's words, for what chance earns beyond its mean AUPRC."""
 LEAD = (-1.0, 1.0)
 _NONE = "no example has a value"
