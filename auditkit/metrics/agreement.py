@@ -22,8 +22,8 @@ from auditkit.finding import (
 from auditkit.metrics.attribution_pairs import TOP, Alike, alike
 from auditkit.metrics.example_means import ExampleValues, Sample, mean_measurement
 from auditkit.metrics.example_tables import (
-    CORRELATION,
     SHARE,
+    correlations,
     defined,
     drawn_mean,
     mean_of,
@@ -52,7 +52,7 @@ class _Pair:
 
     def rank(self) -> ExampleValues:
         ranks = [one.rank for one in self.each]
-        return defined("rank_correlation", self.slice, ranks, self.sample, CORRELATION)
+        return correlations("rank_correlation", self.slice, ranks, self.sample)
 
     def top(self) -> ExampleValues:
         tops = [one.top for one in self.each]
@@ -138,7 +138,7 @@ def _chart(pairs: Sequence[_Pair]) -> Estimates:
         title="Rank correlation of every two methods",
         rows=tuple(drawn_mean(pair.slice, pair.rank()) for pair in pairs),
         level=WHISKER_LEVEL,
-        method="t" if pairs[0].sample.clusters is None else "cluster-robust t",
+        method=pairs[0].rank().method,
         reference=0.0,
         reference_label="no more than chance",
         of="pair of methods",

@@ -312,7 +312,7 @@ def _chart(
         title="Agreement with people (AUPRC)",
         rows=tuple(drawn_mean(values.slice, values) for values in each),
         level=WHISKER_LEVEL,
-        method="t" if sample.clusters is None else "cluster-robust t",
+        method=each[0].method,
         reference=mean_of(chance.mean.auprc),
         reference_label="a random order",
         of="method",

@@ -23,9 +23,9 @@ from auditkit.finding import (
 from auditkit.metrics.attribution_pairs import Alike, alike, says_nothing
 from auditkit.metrics.example_means import ExampleValues, Sample, mean_measurement
 from auditkit.metrics.example_tables import (
-    CORRELATION,
     SHARE,
     Values,
+    correlations,
     defined,
     drawn_mean,
     mean_of,
@@ -153,8 +153,8 @@ def stability_measurements(
     turned = {noise.name: noise for noise in causes}
     for prefix, group in (("", by_noise), ("seed_", by_seed)):
         for compared in group:
-            values = defined(
-                f"{prefix}rank_correlation", compared.slice, compared.rank, sample, CORRELATION
+            values = correlations(
+                f"{prefix}rank_correlation", compared.slice, compared.rank, sample
             )
             measured = mean_measurement(context, values, len(group), _NONE)
             note = _said(turned[compared.cause]) if not prefix else ""
@@ -229,13 +229,13 @@ def _charts(
     sample: Sample, by_noise: Sequence[_Compared], by_seed: Sequence[_Compared]
 ) -> Iterator[Estimates]:
     for title, group in (("under mild noise", by_noise), ("with another seed", by_seed)):
-        each = [defined("", one.slice, one.rank, sample, CORRELATION) for one in group]
+        each = [correlations("", one.slice, one.rank, sample) for one in group]
         if each:
             yield Estimates(
                 title=f"Rank correlation of explanations {title}",
                 rows=tuple(drawn_mean(values.slice, values) for values in each),
                 level=WHISKER_LEVEL,
-                method="t" if sample.clusters is None else "cluster-robust t",
+                method=each[0].method,
                 of="method",
             )
 
@@ -244,7 +244,7 @@ def _table(sample: Sample, causes: Sequence[Noised], compared: Sequence[_Compare
     noises = {noise.name: noise for noise in causes}
     rows: list[tuple[Cell, ...]] = []
     for one in compared:
-        rank = defined("", "", one.rank, sample, CORRELATION)
+        rank = correlations("", "", one.rank, sample)
         top = defined("", "", one.top, sample, SHARE)
         noise = noises.get(one.cause)
         turned = 0 if noise is None else noise.turned
