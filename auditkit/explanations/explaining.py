@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +29,12 @@ from auditkit.model import (
     WhiteBoxModel,
 )
 from auditkit.predictor import SharedPredictor
-from auditkit.random_streams import RandomStreams
+from auditkit.random_streams import RandomStreams, untouched_randomness
 
 REMEMBERED = 20_000
 """Attributions that are kept in memory for the next check."""
+TOGETHER = 64
+"""Examples whose masked texts are in memory at once; then they are forgotten."""
 _LONGEST_REASON = 200
 
 
@@ -41,7 +45,7 @@ class TextExplainer:
     once. Nothing depends on how many are explained at once.
 
     Args:
-        predictor: Asks the model.
+        predictor: Asks the model. What a method asks about is soon forgotten, if it can forget.
         model: The model, for methods that look inside it or use its tokenizer.
         seed: The audit's.
     """
@@ -115,12 +119,24 @@ class TextExplainer:
         model = self._model
         tokenizer = model.text_tokenizer() if isinstance(model, ReadingModel) else None
         explain = method.by_asking(tokenizer)
-        tasks = (
-            Task(row, partial(_guarded, explain, job, effort), RandomStreams.seeded(effort.seed))
-            for row, job in enumerate(jobs)
-        )
-        for task, said in Interleaving(self._probabilities, method.in_flight).run(tasks):
-            yield jobs[task.row], said
+        for start in range(0, len(jobs), TOGETHER):
+            with self._forgetting():
+                tasks = (
+                    Task(
+                        row,
+                        partial(_guarded, explain, jobs[row], effort),
+                        RandomStreams.seeded(effort.seed),
+                    )
+                    for row in range(start, min(start + TOGETHER, len(jobs)))
+                )
+                hub = Interleaving(self._probabilities, method.in_flight, at_work=_at_work)
+                for task, said in hub.run(tasks):
+                    yield jobs[task.row], said
+
+    def _forgetting(self) -> AbstractContextManager[None]:
+        if isinstance(self._predictor, SharedPredictor):
+            return self._predictor.forgetting()
+        return nullcontext()
 
     def _inside(
         self, method: Method, jobs: Sequence[_Job], effort: Effort
@@ -148,10 +164,12 @@ class TextExplainer:
         """What the model reads of a text, and what the reader must know of it."""
         model = self._model
         read = model.characters_read(text) if isinstance(model, ReadingModel) else len(text)
+        # The tokenizers take no half of a surrogate pair.
+        part = text[:read].encode("utf-8", "replace").decode()
         if read >= len(text):
-            return text, ""
+            return part, ""
         said = f"Only the first {read:,} of {len(text):,} characters are explained: the model reads"
-        return text[:read], f"{said} no more."
+        return part, f"{said} no more."
 
     def _shows(self) -> bool:
         return Capability.WHITE_BOX in self._model.capabilities
@@ -179,12 +197,21 @@ class _Job:
     def whole(self, method: str, said: Attribution | TokenScores) -> Attribution:
         """What was found, as an attribution of the whole text."""
         if isinstance(said, Attribution):
-            return replace(said, text=self.text, note=self.note)
+            note = " ".join(filter(None, (said.note, self.note)))
+            return replace(said, text=self.text, note=note)
         features = tuple((span,) for span in said.spans)
         return Attribution(
             method, self.text, self.label, features, said.weights, said.total,
             asked=said.passes, note=self.note,
         )  # fmt: skip
+
+
+@contextmanager
+def _at_work() -> Iterator[None]:
+    """What libraries warn of is for those who call them, and random numbers stay as they are."""
+    with warnings.catch_warnings(), untouched_randomness():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _guarded(explain: ExplainText, job: _Job, effort: Effort) -> Attribution | Exception:

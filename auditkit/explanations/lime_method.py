@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ FIRST_SAMPLES, GROWTH = 400, 1.4
 STABLE = 0.95
 """Confidence that no further sample would change the most important words."""
 _DRAWS = 2000
+_LIME_WORD = re.compile(r"\w")
 _Z95 = 1.959963984540054
 
 
@@ -34,6 +36,8 @@ def lime(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
     LIME fits), and with it the chance that the rest would change which `effort.top` words have the
     largest weights. When that is at most 5 %, divided among the looks, LIME ends.
     """
+    if not _LIME_WORD.search(text):
+        return Attribution("lime", text, label, (), np.zeros(0), note="LIME finds no word in it.")
     auto = effort.samples == "auto"
     sampled = _Sampled.of(text, effort.seed, MOST_SAMPLES if auto else int(effort.samples))
     answers = np.zeros(0)

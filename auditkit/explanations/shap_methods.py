@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +28,7 @@ def partition_shap(tokenizer: Any | None) -> ExplainText:
     """
 
     def explain(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
-        import shap
-
+        shap = _shap()
         masker = shap.maskers.Text(tokenizer)
         question, spans = _Question(text, label, ask), _spans(masker.tokenizer, text)
         if len(spans) < 2:  # shap cannot cluster a single token
@@ -46,8 +48,7 @@ def kernel_shap(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
     Values are those of `shap.KernelExplainer(f, zeros).shap_values(ones, nsamples=effort.samples,
     l1_reg=False)` after `numpy.random.seed(effort.seed)`, where f leaves out the words marked 0.
     """
-    import shap
-
+    shap = _shap()
     question, spans = _Question(text, label, ask), words_of(text)
 
     def with_only(kept: NDArray[np.float64]) -> str:
@@ -60,7 +61,27 @@ def kernel_shap(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
         np.ones((1, len(spans))), nsamples=effort.samples, l1_reg=False, silent=True
     )
     base = float(explainer.expected_value[label])
-    return question.answered("kernel-shap", spans, values[0][:, label], base)
+    found = question.answered("kernel-shap", spans, values[0][:, label], base)
+    if effort.samples != "auto" and effort.samples < 2 * len(spans):
+        return replace(found, note=f"{effort.samples} samples are few for {len(spans)} words.")
+    return found
+
+
+def _shap() -> Any:
+    """The library, without compiling what it would compile for 10 seconds in every process.
+
+    As plain Python these functions take no longer than as compiled code: a text has few tokens.
+    """
+    if "shap" not in sys.modules:
+        import numba
+
+        settings: Any = numba.config
+        before, settings.DISABLE_JIT = settings.DISABLE_JIT, True
+        try:
+            import shap  # noqa: F401
+        finally:
+            settings.DISABLE_JIT = before
+    return importlib.import_module("shap")
 
 
 class _Question:
