@@ -15,7 +15,7 @@ from auditkit.explanations.asking import Ask
 
 MOST_SAMPLES = 5000
 """Samples at which "auto" ends; what `lime` takes by default."""
-FIRST_SAMPLES, GROWTH = 400, 1.4
+FIRST_SAMPLES, GROWTH = 400, 1.25
 """Samples of the first look of "auto", and how many times as many the next one has."""
 STABLE = 0.95
 """Confidence that no further sample would change the most important words."""
@@ -33,24 +33,24 @@ def lime(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
 
     With "auto", LIME draws its 5,000 samples, and the model is asked about them part by part.
     After each part the weights' covariance is estimated (White 1980, for the ridge regression that
-    LIME fits), and with it the chance that the rest would change which `effort.top` words have the
-    largest weights. When that is at most 5 %, divided among the looks, LIME ends.
+    LIME fits), and with it the predictive probability (Spiegelhalter et al. 1986, flat prior) that
+    the rest would change which `effort.top` words have the largest weights. LIME ends when that is
+    at most 5 %. A predictive probability holds whenever one looks, so that looking often costs no
+    confidence.
     """
     if not _LIME_WORD.search(text):
         return Attribution("lime", text, label, (), np.zeros(0), note="LIME finds no word in it.")
     auto = effort.samples == "auto"
     sampled = _Sampled.of(text, effort.seed, MOST_SAMPLES if auto else int(effort.samples))
     answers = np.zeros(0)
-    looks = list(_looks(len(sampled.data), auto=auto))
-    for look, size in enumerate(looks):
+    for look, size in enumerate(_looks(len(sampled.data), auto=auto)):
         answers = np.concatenate([answers, ask(sampled.texts(len(answers), size))[:, label]])
         weights = sampled.weights(answers)
         spread = sampled.covariance(answers, weights)
         if size == len(sampled.data):
             break
         rest = spread * (1 - size / len(sampled.data))
-        allowed = (1 - STABLE) / (len(looks) - 1)
-        if _changes(weights, rest, effort.top, effort.seed + look) <= allowed:
+        if _changes(weights, rest, effort.top, effort.seed + look) <= 1 - STABLE:
             break
     return Attribution(
         "lime",

@@ -28,7 +28,7 @@ def partition_shap(tokenizer: Any | None) -> ExplainText:
     """
 
     def explain(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
-        shap = _shap()
+        shap = load_shap()
         masker = shap.maskers.Text(tokenizer)
         question, spans = _Question(text, label, ask), _spans(masker.tokenizer, text)
         if len(spans) < 2:  # shap cannot cluster a single token
@@ -48,7 +48,7 @@ def kernel_shap(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
     Values are those of `shap.KernelExplainer(f, zeros).shap_values(ones, nsamples=effort.samples,
     l1_reg=False)` after `numpy.random.seed(effort.seed)`, where f leaves out the words marked 0.
     """
-    shap = _shap()
+    shap = load_shap()
     question, spans = _Question(text, label, ask), words_of(text)
 
     def with_only(kept: NDArray[np.float64]) -> str:
@@ -67,7 +67,7 @@ def kernel_shap(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
     return found
 
 
-def _shap() -> Any:
+def load_shap() -> Any:
     """The library, without compiling what it would compile for 10 seconds in every process.
 
     As plain Python these functions take no longer than as compiled code: a text has few tokens.

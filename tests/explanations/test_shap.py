@@ -9,7 +9,7 @@ import pytest
 
 from auditkit.attribution import Effort, without, words_of
 from auditkit.explanations.explaining import TextExplainer
-from auditkit.explanations.shap_methods import _shap
+from auditkit.explanations.shap_methods import load_shap
 from auditkit.models.transformers_text import TransformersText
 from auditkit.predictor import SharedPredictor
 from auditkit.testing import FakeModel
@@ -17,7 +17,7 @@ from auditkit.testing import FakeModel
 pytest.importorskip("shap")
 pytest.importorskip("greenlet")
 
-shap = _shap()
+shap = load_shap()
 
 TEXTS = [
     "the film was not very good and the ending was awful",
