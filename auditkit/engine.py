@@ -14,6 +14,7 @@ from pathlib import Path
 from auditkit.baseline import Baseline, BaselinePredictor, asks_baseline, load_baseline
 from auditkit.check import Check, Confidence
 from auditkit.config import AuditConfig
+from auditkit.explanations.explaining import TextExplainer
 from auditkit.finding import Finding, Outcome, Severity
 from auditkit.gate import decide
 from auditkit.ledger import Ledger
@@ -40,7 +41,8 @@ from auditkit.training.rows import (
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
-    "torch", "transformers", "tokenizers", "safetensors", "evaluate", "datasets",
+    "torch", "transformers", "tokenizers", "safetensors", "evaluate", "datasets", "lime", "shap",
+    "captum",
 )  # fmt: skip
 
 
@@ -192,6 +194,7 @@ def _workbench(config: AuditConfig, asking: _Asking, plan: Plan) -> Workbench:
         asking.predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
         prepared.training, prepared.validation, prepared.held_out, asking.baseline,
         bench_for(config, prepared) if has_timed(plan) else None,
+        TextExplainer(asking.predictor, prepared.model, config.seed),
     )  # fmt: skip
 
 
