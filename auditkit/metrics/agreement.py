@@ -35,6 +35,7 @@ from auditkit.stats.intervals import Floats
 UNSIGNED = frozenset({"attention-rollout"})
 """Methods whose weights say how much a word counts, and not for which class."""
 _NONE = "no example of three words or more is explained by both"
+_NO_TOP = "no example compared has more words than count"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +81,6 @@ def agreement_measurements(
         _Pair(one, other, _compared(one, other, weights), sample)
         for one, other in combinations(found, 2)
     ]
-    words = [len(words_of(one.text)) for one in next(iter(found.values()))]
     evidence: tuple[Evidence, ...] = (
         _chart(pairs),
         _matrix(
@@ -89,7 +89,7 @@ def agreement_measurements(
             {(pair.first, pair.second): pair.rank() for pair in pairs},
         ),
         _matrix(
-            f"Share of the {TOP} most important words in common{_by_chance(words)}",
+            f"Share of the {TOP} most important words in common{_by_chance(pairs)}",
             tuple(found),
             {(pair.first, pair.second): pair.top() for pair in pairs},
         ),
@@ -102,7 +102,7 @@ def agreement_measurements(
         yield replace(measured, note=note.strip(), evidence=evidence)
         notes, evidence = "", ()
     for pair in pairs:
-        yield mean_measurement(context, pair.top(), len(pairs), f"{_NONE}, and has six")
+        yield mean_measurement(context, pair.top(), len(pairs), _NO_TOP)
 
 
 def _weights(one: Attribution) -> Floats | None:
@@ -115,7 +115,7 @@ def _compared(
     each = []
     for one, other in zip(weights[first], weights[second], strict=True):
         if one is None or other is None:
-            each.append(Alike(None, None))
+            each.append(Alike(None, None, None))
         elif first in UNSIGNED or second in UNSIGNED:
             each.append(alike(np.abs(one), np.abs(other)))
         else:
@@ -157,10 +157,10 @@ def _matrix(
     return Table(title, ("method", *methods), rows)
 
 
-def _by_chance(words: Sequence[int]) -> str:
+def _by_chance(pairs: Sequence[_Pair]) -> str:
     """What two random orders have in common at the top, as the end of a title."""
-    shares = [TOP / count for count in words if count > TOP]
-    return f" ({np.mean(shares):.2f} by chance)" if shares else ""
+    mean = mean_of([one.chance for pair in pairs for one in pair.each])
+    return "" if mean is None else f" ({mean:.2f} by chance)"
 
 
 def _least_alike(

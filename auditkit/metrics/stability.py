@@ -37,6 +37,7 @@ ALIGNED_WORDS = 1000
 """Words between the first change and the last beyond which those in between are not matched."""
 SEED = "another seed"
 _NONE = "no example with three words or more keeps its answer"
+_NO_TOP = "no example compared has more words than count"
 
 Positions = NDArray[np.int64]
 
@@ -164,7 +165,7 @@ def stability_measurements(
             evidence, notes = (), ""
         for compared in group:
             values = defined(f"{prefix}top_overlap", compared.slice, compared.top, sample, SHARE)
-            yield mean_measurement(context, values, len(group), f"{_NONE}, and has six")
+            yield mean_measurement(context, values, len(group), _NO_TOP)
 
 
 def _under_noise(one: Repeated, noise: Noised, examples: int) -> _Compared:

@@ -54,9 +54,10 @@ def agreement(context: Context, params: Params) -> Iterator[Measurement]:
     What it measures:
         Fifty examples (`params.examples`) are explained by every method, for the class that the
         model answers. `rank_correlation` is Spearman's, over the words of the text, in the mean
-        over the examples. `top_overlap` is the share of the five most important words, whatever
-        their sign, that both name. Attention rollout has no sign: compared with it, other methods
-        count by the size of their weights.
+        over the examples; words that weigh less than a twentieth of the heaviest share a rank,
+        since their order is chance. `top_overlap` is the share of the five most important words,
+        whatever their sign, that both name (of fewer where fewer weigh anything). Attention rollout
+        has no sign: compared with it, other methods count by the size of their weights.
 
     Why it matters:
         Whoever explains an answer chooses the method, and where methods disagree the choice decides
@@ -78,10 +79,9 @@ def agreement(context: Context, params: Params) -> Iterator[Measurement]:
 
     Limits of this check:
         Agreement shows nothing about truth: methods of one kind can share one mistake, and a method
-        can be right against all others. Words that hardly matter are often in no certain order,
-        which lowers the correlation of any two. Texts of fewer than three words have no
-        correlation, those of five words or fewer no top, and an explanation that weighs all words
-        the same is compared with none.
+        can be right against all others. Texts of fewer than three words have no correlation, those
+        of which every word counts no top, and an explanation that weighs all words the same is
+        compared with none.
 
     References:
         Krishna et al. 2022, The disagreement problem in explainable machine learning; Neely et al.

@@ -88,10 +88,11 @@ def stability(context: Context, params: Params) -> Iterator[Measurement]:
         whose answer stays the same class are compared, and that class is explained both times.
         Methods that draw random numbers (LIME, kernel SHAP) explain the text as written again with
         another seed; the others give the same explanation for every seed. `rank_correlation` is
-        Spearman's, over the words of the text, in the mean over the examples. `top_overlap` is the
-        share of the five most important words, whatever their sign, that both explanations name.
-        Words are matched by position, or where noise changes how many there are, by the words
-        around them.
+        Spearman's, over the words of the text, in the mean over the examples; words that weigh less
+        than a twentieth of the heaviest share a rank, since their order is chance. `top_overlap` is
+        the share of the five most important words, whatever their sign, that both explanations name
+        (of fewer where fewer weigh anything). Words are matched by position, or where noise changes
+        how many there are, by the words around them.
 
     Why it matters:
         Two people with the same case and the same answer should be told the same reason. One who
@@ -103,8 +104,8 @@ def stability(context: Context, params: Params) -> Iterator[Measurement]:
         of four pairs of words are in the same order in both explanations, at 0.5 about two of
         three, at 0 every second one (normal weights). The seed changes nothing that an explanation
         is about, so that the limit is higher there; noise does change a word, and with it what the
-        model reads. Words that hardly matter are often in no certain order: a method with a low
-        correlation and a high overlap at the top disagrees with itself about nothing important.
+        model reads. A method with a low correlation and a high overlap at the top disagrees with
+        itself about words that matter little.
 
     What to do:
         With a low value for another seed raise `params.samples`, or show the mean of several runs.
@@ -114,7 +115,7 @@ def stability(context: Context, params: Params) -> Iterator[Measurement]:
 
     Limits of this check:
         An explanation can be stable and wrong: a constant one is perfect here. Texts of fewer than
-        three words have no rank correlation, and those of five words or fewer no top. An
+        three words have no rank correlation, and those of which every word counts no top. An
         explanation that is empty, or weighs every word the same, before and after counts as none;
         one that is so only once counts as a correlation of 0.
 

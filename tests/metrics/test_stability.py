@@ -48,14 +48,28 @@ def test_a_long_text_is_matched_at_its_ends_at_least():
 
 def test_too_few_words_have_no_order_and_no_top():
     assert alike(np.array([1.0, 2.0]), np.array([1.0, 2.0])).rank is None
-    five, six = np.arange(5.0), np.arange(6.0)
+    five, six = np.arange(1.0, 6.0), np.arange(1.0, 7.0)
     assert alike(five, five).top is None
     assert alike(five, five).rank == pytest.approx(1.0)
     assert alike(six, six).top == pytest.approx(1.0)
+    assert alike(six, six).chance == pytest.approx(5 / 6)
     assert alike(six, np.zeros(6)).rank is None
+    assert alike(np.zeros(6), np.zeros(6)).top is None
+    assert alike(np.zeros(0), np.zeros(0)).rank is None
 
 
 def test_the_top_is_that_of_the_largest_weights_whatever_their_sign():
-    first = np.array([-6.0, 5, -4, 3, -2, 0.1, 0.2])
+    first = np.array([-6.0, 5, -4, 3, -2, 1, 0.5])
     assert alike(first, -first).top == pytest.approx(1.0)
     assert alike(first, -first).rank == pytest.approx(-1.0)
+
+
+def test_the_order_of_words_that_weigh_next_to_nothing_counts_nowhere():
+    rng = np.random.default_rng(0)
+    first, second = (np.concatenate([[1.0, -0.8], rng.uniform(-0.03, 0.03, 11)]) for _ in range(2))
+    assert alike(first, second).rank == pytest.approx(1.0)
+    assert alike(first, second).top == pytest.approx(1.0)
+    assert alike(first, second).chance == pytest.approx(2 / 13)
+    second[5:9] = 0.2
+    assert alike(first, second).rank < 0.9
+    assert alike(first, second).top < 0.8
