@@ -45,7 +45,8 @@ def alike(first: Floats, second: Floats) -> Alike:
     """Compare the weights of the same words, shape (w,) both."""
     one, other = _rounded(first), _rounded(second)
     rank = spearman(one, other) if len(one) >= FEWEST_WORDS else None
-    count = min(TOP, max(np.count_nonzero(one), np.count_nonzero(other)))
+    weighty = [int((weights != 0.0).sum()) for weights in (one, other)]
+    count = min(TOP, max(weighty))
     if not 0 < count < len(one):
         return Alike(rank, None, None)
     top = top_overlap(np.abs(one), np.abs(other), count)

@@ -164,8 +164,8 @@ def stability_measurements(
             yield replace(measured, note=f"{note} {notes}".strip(), evidence=evidence)
             evidence, notes = (), ""
         for compared in group:
-            values = defined(f"{prefix}top_overlap", compared.slice, compared.top, sample, SHARE)
-            yield mean_measurement(context, values, len(group), _NO_TOP)
+            tops = defined(f"{prefix}top_overlap", compared.slice, compared.top, sample, SHARE)
+            yield mean_measurement(context, tops, len(group), _NO_TOP)
 
 
 def _under_noise(one: Repeated, noise: Noised, examples: int) -> _Compared:
@@ -267,4 +267,4 @@ def _table(sample: Sample, causes: Sequence[Noised], compared: Sequence[_Compare
 
 def _perfect(values: ExampleValues) -> int:
     """Examples in which the order of the words is the same."""
-    return int((values.values >= 1.0).sum())
+    return int((values.values > 1.0 - 1e-9).sum())

@@ -139,7 +139,7 @@ def _marked_rows(context: Context) -> tuple[NDArray[np.int64], float]:
     """Rows in which some words are marked and others not; the mean share of marked words."""
     rows, shares = [], []
     for row, spans in enumerate(context.data.rationales or ()):
-        flags = marked_words(context.data.inputs[row], spans or ())
+        flags = marked_words(context.data.inputs[row], spans) if spans else np.zeros(0, dtype=bool)
         if flags.any():
             shares.append(float(flags.mean()))
             if not flags.all():
