@@ -115,21 +115,20 @@ def _table(tried: Sequence[Removed], corpus: Corpus) -> Table:
             (
                 found.weight.word,
                 corpus.class_names[found.answer],
+                _why(one),
+                float(one.changed.mean()),
+                float(one.control.mean()),
+                len(one.rows),
                 float(found.weight.shares.mean()),
                 found.found,
                 *_lifts(found.of_answers),
                 *(_lifts(found.of_labels) if found.of_labels is not None else ()),
-                len(one.rows),
-                float(one.changed.mean()),
-                float(one.control.mean()),
-                _why(one),
             )
         )
     columns = (
-        "word", "goes with", "share of the weight", "texts",
-        "lift of the answer", "z",
+        "word", "goes with", "shortcut or cue", "answers changed", "by other words", "of",
+        "share of the weight", "texts", "lift of the answer", "z",
         *(("lift of the label", "z of the label") if labelled else ()),
-        "removed from", "answers changed", "by other words", "shortcut or cue",
     )  # fmt: skip
     return Table("Words with the most weight, and what they do", columns, tuple(rows))
 
