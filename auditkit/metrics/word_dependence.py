@@ -77,13 +77,13 @@ def _worst(worst: Removed, corpus: Corpus) -> str:
     one, n = worst.candidate, len(worst.rows)
     name = corpus.class_names[one.answer]
     said = (
-        f"Most answers hang on “{one.weight.word}”: of {n:,} texts with it and the answer {name}, "
-        f"{int(worst.changed.sum()):,} get another answer without it, and "
+        f"Worst for “{one.weight.word}”: of {n:,} texts with it and the answer {name}, the answer "
+        f"changes in {int(worst.changed.sum()):,} without it, and in "
         f"{int(worst.control.sum()):,} without other words."
     )
     if one.leaks:
         return said
-    return f"{said} It is not shown to go with {name} ({_why(worst)}), so it fails nothing."
+    return f"{said} It is {_why(worst)}, so it fails nothing."
 
 
 def _shortcuts(tried: Sequence[Removed], corpus: Corpus) -> str:
