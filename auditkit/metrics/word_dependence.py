@@ -42,7 +42,7 @@ def dependence(
         corpus: All texts.
         tried: The candidates, at least one.
         said: How the candidates came to be, in sentences.
-        evidence: Shown after the table of the candidates.
+        evidence: Shown after the tables of the candidates.
     """
     leaking = [one for one in tried if one.candidate.leaks]
     worst = max(leaking or tried, key=lambda one: one.compared.value or 0.0)
@@ -64,7 +64,7 @@ def dependence(
             len(tried),
         ),
         note=f"{_worst(worst, corpus)} {_shortcuts(tried, corpus)} {said}",
-        evidence=(_table(tried, corpus), *evidence),
+        evidence=(_table(tried, corpus), _classes(tried, corpus), *evidence),
         counted="texts",
     )
 
@@ -107,33 +107,43 @@ def _why(one: Removed) -> str:
 
 
 def _table(tried: Sequence[Removed], corpus: Corpus) -> Table:
-    labelled = corpus.labels is not None
+    """What removing each candidate does."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            one.candidate.weight.word,
+            corpus.class_names[one.candidate.answer],
+            _why(one),
+            float(one.changed.mean()),
+            float(one.control.mean()),
+            len(one.rows),
+            float(one.candidate.weight.shares.mean()),
+        )
+        for one in tried
+    ]
+    columns = (
+        "word", "goes with", "shortcut or cue", "answers changed", "by other words", "of texts",
+        "share of the weight",
+    )  # fmt: skip
+    return Table("Words with the most weight, and what removing them does", columns, tuple(rows))
+
+
+def _classes(tried: Sequence[Removed], corpus: Corpus) -> Table:
+    """How each candidate goes with its class."""
     rows: list[tuple[Cell, ...]] = []
     for one in tried:
         found = one.candidate
-        rows.append(
-            (
-                found.weight.word,
-                corpus.class_names[found.answer],
-                _why(one),
-                float(one.changed.mean()),
-                float(one.control.mean()),
-                len(one.rows),
-                float(found.weight.shares.mean()),
-                found.found,
-                *_lifts(found.of_answers),
-                *(_lifts(found.of_labels) if found.of_labels is not None else ()),
-            )
-        )
-    columns = (
-        "word", "goes with", "shortcut or cue", "answers changed", "by other words", "of",
-        "share of the weight", "texts", "lift of the answer", "z",
-        *(("lift of the label", "z of the label") if labelled else ()),
-    )  # fmt: skip
-    return Table("Words with the most weight, and what they do", columns, tuple(rows))
+        lifts = _lifts(found.of_answers)
+        if found.of_labels is not None:
+            lifts += _lifts(found.of_labels)
+        name = corpus.class_names[found.answer]
+        rows.append((found.weight.word, name, found.found, *lifts))
+    columns = ["word", "class", "texts", "lift of the answer", "z of the answer"]
+    if corpus.labels is not None:
+        columns += ["lift of the label", "z of the label"]
+    return Table("How much more frequent a class is with the word", tuple(columns), tuple(rows))
 
 
-def _lifts(one: Association) -> tuple[float, float]:
+def _lifts(one: Association) -> tuple[float, ...]:
     return one.lift, one.z
 
 

@@ -81,7 +81,7 @@ def evidence(found: Finding, kind):
 
 
 def tried(found: Finding) -> dict[str, tuple]:
-    (table,) = evidence(found, Table)
+    table, _ = evidence(found, Table)
     return {row[0]: row for row in table.rows}
 
 
@@ -117,8 +117,8 @@ def test_a_word_that_the_labels_do_not_have_fails_nothing_but_does_not_pass():
 def test_without_labels_the_answers_alone_tell():
     (found,) = findings(replace(data(sure=0.5), labels=None), looks, weight_of_looking)
     assert found.outcome is Outcome.FAIL
-    (table,) = evidence(found, Table)
-    assert "lift of the label" not in table.columns
+    _, classes = evidence(found, Table)
+    assert "lift of the label" not in classes.columns
 
 
 def test_a_word_with_weight_that_is_not_missed_is_no_shortcut():
@@ -238,6 +238,9 @@ def test_the_evidence_shows_weights_changed_answers_and_heat_maps():
     (found,) = findings(data(), looks, weight_of_looking, show=4)
     (chart,) = evidence(found, Estimates)
     assert chart.rows[0].label == "zq"
+    _, classes = evidence(found, Table)
+    assert classes.rows[0][:4] == ("zq", "positive", 79, 1.0)
+    assert classes.rows[0][4] > 10
     (changed,) = evidence(found, Examples)
     assert len(changed.rows) == 4
     assert all(MARK in row.before and MARK not in row.after for row in changed.rows)
