@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 Span: TypeAlias = "tuple[int, int]"
 """Characters of a text from the first to before the second number."""
-Samples: TypeAlias = 'int | Literal["auto"]'
+Samples: TypeAlias = int | Literal["auto"]
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
@@ -53,10 +55,16 @@ class Attribution:
         lies outside all spans (white space) is dropped with its weight.
         """
         shares = np.zeros(len(spans))
+        order = sorted(range(len(spans)), key=lambda index: spans[index])
+        starts = [spans[index][0] for index in order]
+        # None of the first so many reaches beyond this, also where spans overlap.
+        reach = [*itertools.accumulate((spans[index][1] for index in order), max)]
         for places, weight in zip(self.features, self.weights.tolist(), strict=True):
             inked = [_inked(self.text, place) for place in places]
             for start, end in inked:
-                for index, (left, right) in enumerate(spans):
+                near = slice(bisect.bisect_right(reach, start), bisect.bisect_left(starts, end))
+                for index in order[near]:
+                    left, right = spans[index]
                     common = min(end, right) - max(start, left)
                     if common > 0:
                         shares[index] += weight / len(inked) * common / (end - start)

@@ -268,6 +268,8 @@ class Check:
     grows_with: str = ""
     """The parameter its questions grow in proportion to, a number of examples drawn from the rows;
     for a check whose questions depend on the model's answers. Empty for others."""
+    related: tuple[str, ...] = ()
+    """Ids of checks whose findings this one helps to understand; a report links them both ways."""
 
     @property
     def family(self) -> str:
@@ -311,6 +313,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
     extras: tuple[str, ...] = (),
     resources: Needed = no_resources,
     grows_with: str = "",
+    related: tuple[str, ...] = (),
 ) -> Callable[[Measure], Check]:
     """Turn a measuring function into a `Check`. Registers nothing, and needs no base class.
 
@@ -343,6 +346,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
             extras=extras,
             resources=resources,
             grows_with=grows_with,
+            related=related,
         )
 
     return wrap

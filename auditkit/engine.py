@@ -211,7 +211,7 @@ def environment() -> dict[str, str]:
 
 def _guide(check: Check) -> Guide:
     parts = check.sections
-    return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
+    return Guide(parts.get("How to read it", ""), parts.get("What to do", ""), check.related)
 
 
 def with_plan(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditkit.render.overview import overview
 from auditkit.render.page import ENTRIES, page, shown_note
-from auditkit.render.text import plain
+from auditkit.render.text import laid_out, piece, plain
 from auditkit.result import AuditResult
 
 LONG = 2_000
@@ -56,6 +56,8 @@ def _environment() -> Environment:
     )
     environment.filters["more"] = shown_note
     environment.filters["long"] = _long
+    environment.filters["piece"] = _piece
+    environment.filters["laid_out"] = _laid_out
     return environment
 
 
@@ -64,6 +66,20 @@ def _long(text: str) -> Any:
     from markupsafe import escape
 
     return escape(plain(text, LONG))
+
+
+def _piece(text: str) -> Any:
+    """A part of a line, whose blanks at its ends part it from its neighbours."""
+    from markupsafe import escape
+
+    return escape(piece(text))
+
+
+def _laid_out(text: str) -> Any:
+    """A text, or a piece of one, in its own lines; how much of it is shown was decided before."""
+    from markupsafe import escape
+
+    return escape(laid_out(text))
 
 
 def _shown(value: Any) -> Any:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from auditkit.finding import Cell, Curve, Estimate, Estimates, Evidence, Examples, Table
-from auditkit.render import charts, figures
+from auditkit.finding import (
+    Cell,
+    Curve,
+    Estimate,
+    Estimates,
+    Evidence,
+    Examples,
+    ScoredTexts,
+    Table,
+)
+from auditkit.render import charts, figures, heat
 from auditkit.render.changes import Piece, marked
 from auditkit.render.text import plain
 
@@ -95,7 +104,7 @@ class ExamplesView:
     kind: Literal["examples"] = "examples"
 
 
-EvidenceView = TableView | EstimatesView | CurveView | ExamplesView
+EvidenceView = TableView | EstimatesView | CurveView | ExamplesView | heat.HeatsView
 
 
 class Room:
@@ -122,6 +131,8 @@ def evidence_view(piece: Evidence, room: Room) -> EvidenceView:
             return _curve(piece, room)
         case Examples():
             return _examples(piece, room)
+        case ScoredTexts():
+            return _heats(piece, room)
 
 
 def _table(table: Table, room: Room) -> TableView:
@@ -195,3 +206,9 @@ def _examples(evidence: Examples, room: Room) -> ExamplesView:
         labels = plain(row.before_label, CELL), plain(row.after_label, CELL)
         views.append(ExampleView(before, after, *labels, plain(row.note, CELL)))
     return ExamplesView(evidence.title, tuple(views), len(evidence.rows) - len(rows))
+
+
+def _heats(evidence: ScoredTexts, room: Room) -> heat.HeatsView:
+    kept = heat.fitting(evidence.rows[:EVIDENCE_ROWS], room.left)
+    room.left -= sum(map(heat.cells, kept))
+    return heat.heats_view(evidence.title, kept, len(evidence.rows) - len(kept))

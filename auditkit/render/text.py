@@ -24,6 +24,8 @@ _UNSEEN = re.compile(
 )
 # Line breaks and tabs are space, not something hidden.
 _UNSEEN_IN_LINE = re.compile(rf"(?![\t\n\v\f\r\x85])(?:{_UNSEEN.pattern})")
+_BREAK = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]")
+_EMPTY_LINES = re.compile(r"\n(?: *\n){2,}")
 _NOT_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _XML_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -54,6 +56,20 @@ def revealed(text: str) -> str:
     For showing what was changed, where leaving them out would hide the change.
     """
     return _UNSEEN_IN_LINE.sub(lambda found: f"‹U+{ord(found[0]):04X}›", text)
+
+
+def laid_out(text: str) -> str:
+    """All of a text, or a piece of one, in its own lines and with what cannot be seen written out.
+
+    White space stays where it is, but of empty lines in a row one.
+    """
+    broken = _EMPTY_LINES.sub("\n\n", _BREAK.sub("\n", revealed(text)))
+    return _NOT_TEXT.sub("\ufffd", broken.replace("\t", " "))
+
+
+def piece(text: str) -> str:
+    """A part of a line, as `plain` but neither cut nor stripped."""
+    return _NOT_TEXT.sub("\ufffd", _UNSEEN.sub("", _SPACE.sub(" ", text)))
 
 
 def xml_legal(text: str) -> str:

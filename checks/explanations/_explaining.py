@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,8 +84,10 @@ def explainer_of(context: Context) -> Explainer:
     """The explainer, for inputs that can be explained.
 
     Raises:
-        NotApplicable: They are not texts.
+        NotApplicable: They are not texts, or there is none.
     """
+    if not context.data.inputs:
+        raise NotApplicable("there is no row to explain.")
     if not all(isinstance(text, str) for text in context.data.inputs):
         raise NotApplicable("the inputs are not texts.")
     assert context.explainer is not None, "the check needs Capability.NEW_INPUTS"
@@ -110,13 +112,23 @@ def usable(context: Context, methods: Sequence[str]) -> tuple[tuple[str, ...], d
     return tuple(name for name in wanted if name not in blocked), blocked
 
 
-def drawn_examples(context: Context, wanted: int) -> Explained:
-    """So many audited rows with distinct texts that are not blank, the same for every check."""
+def drawn_examples(
+    context: Context, wanted: int, eligible: Callable[[str], bool] = lambda _: True
+) -> Explained:
+    """So many audited rows with distinct texts that are not blank, the same for every check.
+
+    Args:
+        context: Data, explainer and predictor.
+        wanted: Most examples.
+        eligible: Whether a text may be drawn; a check that draws among some of them has examples
+            of its own.
+    """
     explainer, inputs = explainer_of(context), context.data.inputs
     first: dict[str, int] = {}
     for row, text in enumerate(inputs):
         if text.strip():
             first.setdefault(text, row)
+    first = {text: row for text, row in first.items() if eligible(text)}
     rng = np.random.default_rng([explainer.seed, 7])
     rows = np.sort(rng.permutation(np.array([*first.values()], dtype=np.int64))[:wanted])
     texts = tuple(inputs[row] for row in rows)

@@ -26,6 +26,9 @@ from auditkit.finding import (
     Interval,
     Measurement,
     Outcome,
+    ScoredText,
+    ScoredTexts,
+    Scores,
     Severity,
     Table,
 )
@@ -554,6 +557,19 @@ def _hostile_finding(place: int, text: str) -> Finding:
         Examples(
             text, (Example(text, f"{text} {text}", text, text, text), Example("", "", "", ""))
         ),
+        ScoredTexts(
+            text,
+            (
+                ScoredText(
+                    text,
+                    text,
+                    (
+                        Scores(text, text, ((0, 3), (5, 9)), (0.5, -0.2), text),
+                        Scores("", "", (), ()),
+                    ),
+                ),
+            ),
+        ),
     )
     outcome = list(Outcome)[place % 5]
     name = whole(text)
@@ -586,6 +602,14 @@ def hostile() -> AuditResult:
     return hostile_result()
 
 
+def _scored_words(words: int) -> ScoredText:
+    spans = tuple((3 * k, 3 * k + 2) for k in range(words))
+    scores = tuple((k % 11 - 5) / 5 for k in range(words))
+    return ScoredText(
+        "ab " * words, "said", tuple(Scores(by, "toxic", spans, scores) for by in ("lime", "shap"))
+    )
+
+
 @pytest.fixture(scope="session")
 def many_groups() -> AuditResult:
     """100,000 groups: in the evidence as rows, points and cells, and in the subject."""
@@ -606,6 +630,7 @@ def many_groups() -> AuditResult:
             (3,) * size,
         ),
         Examples("Broken", tuple(Example("a " * 500, "b " * 500, "x", "y") for _ in range(1_000))),
+        ScoredTexts("Explained", (_scored_words(2_000),) * 100),
     )
     findings = tuple(
         finding(

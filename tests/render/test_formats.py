@@ -20,6 +20,7 @@ from auditkit.config import Policy
 from auditkit.finding import Finding, Measurement, Outcome, Severity
 from auditkit.gate import ExitCode, decide
 from auditkit.render import FORMATS, UnknownFormatError, html, junit, markdown, render, terminal
+from auditkit.render.heat import CUT
 from auditkit.render.page import page
 from auditkit.result import AuditResult
 from tests.render.conftest import (
@@ -165,7 +166,9 @@ def test_hostile_text_is_shown_as_text(hostile: AuditResult) -> None:
     assert not re.search(
         "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe]", text
     )
-    assert "x" * 301 not in text
+    assert "x" * (CUT + 1) not in text
+    elsewhere = re.sub(r'<section class="evidence">.*?</section>', "", text, flags=re.DOTALL)
+    assert "x" * 301 not in elsewhere
 
 
 def test_findings_that_share_a_fingerprint_keep_anchors_of_their_own() -> None:
