@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -52,22 +51,20 @@ class Attribution:
         """The weight of each of these spans, shape (len(spans),).
 
         A part's weight is shared equally by its occurrences, and within one by its characters; what
-        lies outside all spans (white space) is dropped with its weight.
+        lies outside all spans (white space) is dropped with its weight. The spans ascend and do not
+        overlap, as those of `words_of`.
         """
         shares = np.zeros(len(spans))
-        order = sorted(range(len(spans)), key=lambda index: spans[index])
-        starts = [spans[index][0] for index in order]
-        # None of the first so many reaches beyond this, also where spans overlap.
-        reach = [*itertools.accumulate((spans[index][1] for index in order), max)]
+        ends = [end for _, end in spans]
         for places, weight in zip(self.features, self.weights.tolist(), strict=True):
             inked = [_inked(self.text, place) for place in places]
             for start, end in inked:
-                near = slice(bisect.bisect_right(reach, start), bisect.bisect_left(starts, end))
-                for index in order[near]:
+                for index in range(bisect_right(ends, start), len(spans)):
                     left, right = spans[index]
+                    if left >= end:
+                        break
                     common = min(end, right) - max(start, left)
-                    if common > 0:
-                        shares[index] += weight / len(inked) * common / (end - start)
+                    shares[index] += weight / len(inked) * common / (end - start)
         return shares
 
 

@@ -233,6 +233,10 @@ class DataConfig(Section):
     pair: Name | None = None
     """Column whose equal values tie a text to its contrast: the same text, changed on purpose, in
     the audited rows or in a set of `ood`."""
+    rationale: Name | None = None
+    """Column with the characters of each text that people marked as the reason for its label: a
+    list of spans, as [[8, 15], [20, 22]], or of single characters, as [8, 9, 10]; [] where they
+    marked nothing, no value where nobody was asked."""
     id: Name | None = None
     """Column with a unique row id."""
     ood: dict[Name, OodSet] = Field(default_factory=dict)
@@ -252,6 +256,8 @@ class DataConfig(Section):
             raise ValueError("evaluate names a split, but split names no column")
         if self.dataset is not None and self.revision is None:
             raise ValueError("a hub data set needs revision, the commit hash to pin it to")
+        if self.rationale is not None and self.text is None:
+            raise ValueError("rationale marks characters of a text, but text names no column")
         if len(set(self.sensitive)) != len(self.sensitive):
             raise ValueError("sensitive names a column twice")
         if len(set(self.factors)) != len(self.factors):

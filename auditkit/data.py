@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.attribution import Span
+
 MISSING = -1
 """Code of a row whose group is not known."""
 
@@ -111,6 +113,9 @@ class AuditData:
             None when every row is independent.
         pairs: Id that ties each row to its contrasts (the same text, changed on purpose), None for
             a row without; None when the data has no such ids.
+        rationales: Characters of each row's text that people marked as the reason for its label,
+            spans in order that do not touch: empty where they marked nothing, None where nobody
+            was asked; None when the data has none at all.
     """
 
     inputs: tuple[Any, ...]
@@ -122,6 +127,7 @@ class AuditData:
     clusters: NDArray[np.int64] | None = None
     factors: Mapping[str, Attribute] = field(default_factory=dict)
     pairs: tuple[str | None, ...] | None = None
+    rationales: tuple[tuple[Span, ...] | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -137,6 +143,9 @@ class AuditData:
             clusters=None if self.clusters is None else self.clusters[index],
             factors={name: one.rows(index) for name, one in self.factors.items()},
             pairs=None if self.pairs is None else tuple(self.pairs[i] for i in index),
+            rationales=None
+            if self.rationales is None
+            else tuple(self.rationales[i] for i in index),
         )
 
     def viewed_classes(self) -> tuple[int, ...]:
@@ -180,6 +189,8 @@ class AuditData:
             add(self.factors[name].codes)
         if self.pairs is not None:
             add(("pairs", self.pairs))
+        if self.rationales is not None:
+            add(("rationales", self.rationales))
         return hasher.hexdigest()
 
 

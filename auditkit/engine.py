@@ -251,6 +251,8 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
     sets = (prepared.audited, *(shift.data for shift in prepared.shifts.values()))
     if any(data.pairs is not None for data in sets):
         offered.add(Capability.PAIRS)
+    if any(prepared.audited.rationales or ()):
+        offered.add(Capability.RATIONALES)
     if names_training_rows(config, prepared):
         offered.add(Capability.TRAINING_ROWS)
     if names_validation_rows(config, prepared):

@@ -211,6 +211,7 @@ def _of_file(one: OodSet, config: AuditConfig, source: Source) -> Shift:
             "text": one.text or settings.text,
             "label": one.label or (settings.label if settings.label in there else None),
             "pair": one.pair or (settings.pair if settings.pair in there else None),
+            "rationale": settings.rationale if settings.rationale in there else None,
             "label_map": settings.label_map if one.label_map is None else one.label_map,
             "sensitive": _present(settings.sensitive, there)
             if one.sensitive is None
@@ -254,4 +255,6 @@ def _of_function(file: Path, config: AuditConfig, source: Source, pool: Rows) ->
         names = [data.class_names[label] for label in data.labels]
     texts = changed_by(file, [str(text) for text in data.inputs], names, config.seed)
     said = f"{len(pool):,} rows set aside, changed by {file.name}."
-    return Shift(replace(data, inputs=tuple(texts)), pool, pool, said)
+    # What people marked was in the text as it was.
+    changed = replace(data, inputs=tuple(texts), rationales=None)
+    return Shift(changed, pool, pool, said)

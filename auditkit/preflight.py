@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.attribution import Span
 from auditkit.config import AuditConfig, DataConfig
 from auditkit.data import Attribute, AuditData, Shift, in_distribution
 from auditkit.errors import ConfigError, DataError, ModelError, nearest
@@ -24,6 +25,7 @@ from auditkit.sampling import draw
 from auditkit.sources import read_table
 from auditkit.sources.groups import read_groups
 from auditkit.sources.labels import read_labels
+from auditkit.sources.rationales import read_rationales
 from auditkit.sources.rows import check_ids, read_clusters, read_pairs, read_splits, read_texts
 from auditkit.sources.table import SourceTable
 
@@ -201,7 +203,7 @@ def _check_columns(config: AuditConfig, table: SourceTable) -> None:
             f"column {data.label!r} is named as the label and as the prediction.",
             "A prediction compared with itself is always right.",
         )
-    named = [data.text, data.label, data.split, data.cluster, data.id, data.pair]
+    named = [data.text, data.label, data.split, data.cluster, data.id, data.pair, data.rationale]
     named += [*data.sensitive, *data.factors]
     for column in [*named, model.label_column, *(model.score_columns or ())]:
         if column is not None:
@@ -247,7 +249,15 @@ def _frame(config: AuditConfig, table: SourceTable, notes: _Notes) -> AuditData:
         clusters=clusters,
         factors={name: read[name] for name in data.factors},
         pairs=None if data.pair is None else read_pairs(table, data.pair, data.missing),
+        rationales=_rationales(data, table),
     )
+
+
+def _rationales(data: DataConfig, table: SourceTable) -> tuple[tuple[Span, ...] | None, ...] | None:
+    if data.rationale is None or data.text is None:
+        return None
+    texts = read_texts(table, data.text)
+    return read_rationales(table, data.rationale, texts, data.missing)
 
 
 def _with_labels(
@@ -302,6 +312,12 @@ def _look_at(audited: AuditData, data: AuditData, config: DataConfig, notes: _No
                 f"{copies} of {len(audited)} texts are copies of another; intervals that take them "
                 "as independent are too narrow. Name the column that ties them in data.cluster."
             )
+    if audited.rationales is not None:
+        asked = [spans for spans in audited.rationales if spans is not None]
+        notes.assumptions["rationales"] = (
+            f"People marked the reason for the label in {sum(map(bool, asked)):,} of "
+            f"{len(audited):,} rows, and nothing in {sum(not spans for spans in asked):,}."
+        )
     if audited.labels is not None and len(present := np.unique(audited.labels)) == 1:
         notes.warnings.append(
             f"Every row is labelled {audited.class_names[present[0]]!r}: what the model does with "

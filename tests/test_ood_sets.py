@@ -308,6 +308,22 @@ def test_a_function_of_the_user_changes_the_texts_it_is_given(bench):
     assert shift.taken.tolist() == shift.origin.tolist()
 
 
+def test_what_people_marked_stays_with_a_text_and_not_with_a_changed_one(bench):
+    (bench.folder / "shift.py").write_text("def shift(texts, labels, seed):\n    return texts\n")
+    bench.write("d.csv", [f'{line},"[[0, 3]]"' for line in rows_of(120)], f"{HEADER},why")
+    marked = bench.write("o.csv", ["a film,bad,[1]"], "text,label,why")
+    plain = bench.write("p.csv", ["a film,bad"], "text,label")
+    bench.config["data"]["rationale"] = "why"
+    shifts = bench.sets(
+        kitchen=KITCHEN, changed={"shift_file": str(bench.folder / "shift.py")},
+        marked={"path": marked}, plain={"path": plain},
+    ).prepared().shifts  # fmt: skip
+    assert set(shifts["kitchen"].data.rationales) == {((0, 3),)}
+    assert shifts["marked"].data.rationales == (((1, 2),),)
+    assert shifts["changed"].data.rationales is None
+    assert shifts["plain"].data.rationales is None
+
+
 def test_rows_may_be_in_two_sets_and_are_in_distribution_in_neither(bench):
     prepared = bench.sets(
         kitchen=KITCHEN, old={"column": "year", "before": 2010}, same=KITCHEN

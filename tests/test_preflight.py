@@ -282,6 +282,52 @@ def test_a_row_without_text_is_refused(tmp_path: Path) -> None:
         prepare(parse_config({"model": {"callable": "json:dumps"}, "data": data}))
 
 
+MARKED = (
+    "text,y,s,why\n"
+    'so bad,no,train,"[[3, 6]]"\n'
+    'a good film,yes,test,"[2, 3, 4, 5]"\n'
+    "it is,no,test,[]\n"
+    "fine,yes,test,\n"
+)
+
+
+def test_what_people_marked_goes_with_its_rows(asked) -> None:
+    found = asked("[0] * len(texts)", MARKED, split="s", rationale="why")
+    assert found.data.rationales == (((3, 6),), ((2, 6),), (), None)
+    assert found.audited.rationales == (((2, 6),), (), None)
+    assert found.audited.rows(np.array([2, 0])).rationales == (None, ((2, 6),))
+    said = found.assumptions["rationales"]
+    assert said == "People marked the reason for the label in 1 of 3 rows, and nothing in 1."
+    without = asked("[0] * len(texts)", MARKED, split="s")
+    assert without.audited.rationales is None
+    assert without.audited.digest != found.audited.digest
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("wy", "no column 'wy'.\nDid you mean 'why'?"),
+        ("y", "d.csv: column 'y': row 1 has 'no', which is no list"),
+    ],
+)
+def test_a_column_that_marks_nothing_is_refused(asked, column, message) -> None:
+    assert message in complaint(asked, "[0] * len(texts)", MARKED, rationale=column)
+
+
+def test_characters_are_marked_in_a_text_only(prepared) -> None:
+    assert "text names no column" in complaint(prepared, "y,p,r\nno,no,[]\n", rationale="r")
+
+
+@pytest.mark.parametrize(("evaluate", "offered"), [("test", True), ("other", False)])
+def test_rationales_are_offered_where_an_audited_row_has_one(asked, evaluate, offered) -> None:
+    from auditkit.engine import capabilities_of
+
+    text = MARKED + "plain,no,other,[]\nbare,yes,other,\n"
+    found = asked("[0] * len(texts)", text, split="s", evaluate=evaluate, rationale="why")
+    config = parse_config({"model": {"path": "m"}, "data": {"path": "d.csv"}})
+    assert (Capability.RATIONALES in capabilities_of(config, found)) is offered
+
+
 def answers(found: Prepared) -> dict[str, str]:
     return check_answers(found, found.model.predict(found.audited.inputs))
 

@@ -21,18 +21,20 @@ def read_table(config: DataConfig, online: bool) -> SourceTable:
     """
     from auditkit.sources.joined import join
 
+    lists = frozenset() if config.rationale is None else frozenset({config.rationale})
     if config.path is None:
         from auditkit.sources.hub import read_hub
 
-        table = read_hub(config, online)
+        table = read_hub(config, online, lists)
     else:
-        table = _read_file(config.path)
+        table = _read_file(config.path, lists)
     if config.join is None:
         return table
-    return join(table, _read_file(config.join.path), config.join.on)
+    return join(table, _read_file(config.join.path, lists), config.join.on)
 
 
-def _read_file(path: str) -> SourceTable:
+def _read_file(path: str, lists: frozenset[str]) -> SourceTable:
+    """The table of a file, with the lists in these columns written as JSON."""
     from auditkit.sources.files import find_file
 
     file = find_file(path)
@@ -43,7 +45,7 @@ def _read_file(path: str) -> SourceTable:
     if file.format == "parquet":
         from auditkit.sources.parquet import read_parquet
 
-        return read_parquet(file)
+        return read_parquet(file, lists)
     from auditkit.sources.json_lines import read_json_lines
 
-    return read_json_lines(file)
+    return read_json_lines(file, lists)

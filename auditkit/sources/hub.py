@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from auditkit.config import DataConfig
@@ -16,8 +17,10 @@ SPLIT_COLUMN = "split"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def read_hub(config: DataConfig, online: bool) -> SourceTable:
+def read_hub(config: DataConfig, online: bool, lists: Collection[str] = ()) -> SourceTable:
     """Every split of a hub data set as one table, with a `split` column.
+
+    Lists in the columns that `lists` names are written as JSON.
 
     Raises:
         ConfigError: The network is not allowed, or the revision is no full commit hash.
@@ -36,7 +39,7 @@ def read_hub(config: DataConfig, online: bool) -> SourceTable:
             "A branch or tag can move; a commit always means the same data.",
         )
     splits = _load(name, config.dataset_config, revision)
-    return table_from_arrow(f"{name}@{revision[:7]}", _joined(splits))
+    return table_from_arrow(f"{name}@{revision[:7]}", _joined(splits), lists)
 
 
 def _load(name: str, configuration: str | None, revision: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from auditkit.errors import DataError
@@ -16,17 +17,18 @@ MAX_LINE = 100_000_000
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def read_json_lines(file: DataFile) -> SourceTable:
+def read_json_lines(file: DataFile, lists: Collection[str] = ()) -> SourceTable:
     """The table of a jsonl file: one column per key, numbers as written, true and false in words.
 
     A key that some objects lack, and null, are missing values. Halves of surrogate pairs, which
-    no UTF-8 file can hold, become U+FFFD. Blank lines are skipped.
+    no UTF-8 file can hold, become U+FFFD. Blank lines are skipped. A list or an object makes its
+    key unusable, unless it is among `lists`: there it is written as JSON.
 
     Raises:
         DataError: The file has no rows, or a line is no JSON object, names a key twice, or has
             NaN or infinity; with the line number.
     """
-    rows = _Rows(file.name)
+    rows = _Rows(file.name, lists)
     with open_lines(file) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
@@ -84,8 +86,9 @@ def _repaired(text: str) -> str:
 class _Rows:
     """Columns that grow row by row, and come and go as the keys do."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lists: Collection[str]) -> None:
         self._name = name
+        self._lists = lists
         self._columns: dict[str, Column] = {}
         self._nested: dict[str, str] = {}
         self._n = 0
@@ -100,6 +103,8 @@ class _Rows:
                 column.append(value)
             elif isinstance(value, bool):
                 column.append("true" if value else "false")
+            elif key in self._lists:
+                column.append(json.dumps(value))
             else:
                 column.append(None)
                 self._nested.setdefault(key, f"line {number} has a list or an object in it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,8 @@ MAX_ROWS = 100_000_000
 """Most rows a parquet file may claim; run-length encoding makes rows almost free to claim."""
 
 
-def read_parquet(file: DataFile) -> SourceTable:
-    """The table of a parquet file.
+def read_parquet(file: DataFile, lists: Collection[str] = ()) -> SourceTable:
+    """The table of a parquet file; the lists in columns of `lists` are written as JSON.
 
     Raises:
         DataError: The file is damaged, has no rows, a duplicate column, or claims more than
@@ -35,11 +37,13 @@ def read_parquet(file: DataFile) -> SourceTable:
         raise DataError(
             f"{file.name}: the parquet file is damaged: {_first_line(error)}."
         ) from None
-    return table_from_arrow(file.name, table)
+    return table_from_arrow(file.name, table, lists)
 
 
-def table_from_arrow(name: str, table: Any) -> SourceTable:
+def table_from_arrow(name: str, table: Any, lists: Collection[str] = ()) -> SourceTable:
     """A `pyarrow.Table` as text; nested and binary columns are unusable.
+
+    Lists in the columns that `lists` names are written as JSON.
 
     Raises:
         DataError: It has no rows or two columns of one name.
@@ -53,11 +57,29 @@ def table_from_arrow(name: str, table: Any) -> SourceTable:
     columns: dict[str, Column] = {}
     unusable: dict[str, str] = {}
     for column in names:
-        values = _as_text(table.column(column))
+        own = _lists_as_text if column in lists else _as_text
+        values = own(table.column(column))
         if values is None:
             unusable[column] = f"its type is {table.column(column).type}, not text or numbers"
         columns[column] = values if values is not None else [None] * table.num_rows
     return SourceTable(name, columns, unusable)
+
+
+def _lists_as_text(column: Any) -> Column | None:
+    """Lists of whole numbers, or of lists of them, as JSON; other columns as ever."""
+    import pyarrow.types as kinds
+
+    def is_list(kind: Any) -> bool:
+        return bool(
+            kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
+        )
+
+    kind, depth = column.type, 0
+    while is_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    if not 1 <= depth <= 2 or not (kinds.is_integer(kind) or kinds.is_null(kind)):
+        return _as_text(column)
+    return [None if value is None else json.dumps(value) for value in column.to_pylist()]
 
 
 def _as_text(column: Any) -> Column | None:

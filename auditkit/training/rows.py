@@ -208,6 +208,7 @@ def _source(config: AuditConfig, prepared: Prepared) -> tuple[AuditData, str]:
             "id": None,
             "cluster": settings.cluster if settings.cluster in there else None,
             "pair": None,
+            "rationale": None,
             "sensitive": [name for name in settings.sensitive if name in there],
             "factors": [name for name in settings.factors if name in there],
         }

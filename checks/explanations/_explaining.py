@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,13 @@ from auditkit.attribution import Attribution, Effort, Samples
 from auditkit.check import Context, Explainer
 from auditkit.data import unit_id
 from auditkit.errors import NotApplicable
+from auditkit.finding import Measurement
 
 USUAL = ("lime", "shap", "integrated-gradients", "occlusion")
 """Methods that are audited unless the configuration names others."""
+
+DRAWING = frozenset({"lime", "kernel-shap", "random"})
+"""Methods that draw random numbers: another seed gives another explanation."""
 
 Span = tuple[float, float]
 """Shares of a check that are done before and after a part of it."""
@@ -86,8 +90,8 @@ def explainer_of(context: Context) -> Explainer:
     Raises:
         NotApplicable: They are not texts, or there is none.
     """
-    if not context.data.inputs:
-        raise NotApplicable("there is no row to explain.")
+    if not len(context.data):
+        raise NotApplicable("there are no rows.")
     if not all(isinstance(text, str) for text in context.data.inputs):
         raise NotApplicable("the inputs are not texts.")
     assert context.explainer is not None, "the check needs Capability.NEW_INPUTS"
@@ -113,22 +117,20 @@ def usable(context: Context, methods: Sequence[str]) -> tuple[tuple[str, ...], d
 
 
 def drawn_examples(
-    context: Context, wanted: int, eligible: Callable[[str], bool] = lambda _: True
+    context: Context, wanted: int, among: NDArray[np.int64] | None = None
 ) -> Explained:
     """So many audited rows with distinct texts that are not blank, the same for every check.
 
     Args:
-        context: Data, explainer and predictor.
-        wanted: Most examples.
-        eligible: Whether a text may be drawn; a check that draws among some of them has examples
-            of its own.
+        context: Rows, model and seed.
+        wanted: How many, at most.
+        among: The rows to draw from, ascending; by default all.
     """
     explainer, inputs = explainer_of(context), context.data.inputs
     first: dict[str, int] = {}
-    for row, text in enumerate(inputs):
-        if text.strip():
-            first.setdefault(text, row)
-    first = {text: row for text, row in first.items() if eligible(text)}
+    for row in range(len(inputs)) if among is None else among.tolist():
+        if inputs[row].strip():
+            first.setdefault(inputs[row], row)
     rng = np.random.default_rng([explainer.seed, 7])
     rows = np.sort(rng.permutation(np.array([*first.values()], dtype=np.int64))[:wanted])
     texts = tuple(inputs[row] for row in rows)
@@ -212,3 +214,31 @@ def _restored(record: Mapping[str, Any], method: str, text: str, label: int) -> 
         asked=record["asked"],
         note=record["note"],
     )
+
+
+def said_of(context: Context, explained: Explained) -> tuple[str, ...]:
+    """What the model says of each example, for the report: "positive, 0.93"."""
+    names = context.data.class_names
+    return tuple(
+        f"{names[label]}, {score:.2f}"
+        for label, score in zip(explained.labels.tolist(), explained.scores.tolist(), strict=True)
+    )
+
+
+def left_out(params: ExplanationParams, blocked: Mapping[str, str]) -> str:
+    """Names the usual methods that cannot be used, for a note; empty where the methods are named.
+
+    A method that the configuration names is not left out but a finding: see `unusable`.
+    """
+    if params.methods or not blocked:
+        return ""
+    return "Left out: " + "; ".join(f"{name}, {why}" for name, why in blocked.items()) + "."
+
+
+def unusable(
+    measurement: str, params: ExplanationParams, blocked: Mapping[str, str]
+) -> Iterator[Measurement]:
+    """The measurement of each method that the configuration names and that cannot be used."""
+    if params.methods:
+        for name, why in blocked.items():
+            yield Measurement(measurement, None, 0, None, name, why, counted="examples")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from auditkit.check import Context, Limit, check
 from auditkit.errors import NotApplicable
 from auditkit.finding import Measurement, Severity
@@ -106,18 +108,20 @@ def sensitive_term_mass(context: Context, params: Params) -> Iterator[Measuremen
         return tuple(o for o in swapper.named_groups(text) if o.term.attribute in wanted)
 
     places = {text: named(text) for text in dict.fromkeys(context.data.inputs)}
-    rows = sum(bool(places[text]) for text in context.data.inputs)
-    if not rows:
+    rows = np.flatnonzero([bool(places[text]) for text in context.data.inputs])
+    if not len(rows):
         listed = ", ".join(terms.attributes if not params.attributes else params.attributes)
         raise NotApplicable(f"no text has an identity term ({listed}) of {terms.name}.")
-    explained = drawn_examples(context, params.examples, lambda text: bool(places[text]))
+    explained = drawn_examples(context, params.examples, rows)
     sample = _sample(context, explained, params, [places[text] for text in explained.texts])
     found, masses = [], []
     for place, method in enumerate(methods):
         span = (place / len(methods), (place + 1) / len(methods))
         found.append(attributions(context, method, explained, params.effort(), span))
         masses.append(term_mass(sample, method, found[-1]))
-    counted = f"{rows:,} of {len(context.data):,} rows have a term, {len(explained):,} were drawn."
+    counted = (
+        f"{len(rows):,} of {len(context.data):,} rows have a term, {len(explained):,} were drawn."
+    )
     counted += "" if params.methods else left_out(blocked)
     title = "Explained examples with a term"
     shown = heat_maps(context, explained, found, title, params.show)
