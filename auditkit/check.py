@@ -202,7 +202,8 @@ class Context:
             validation; empty unless the check needs these rows.
         baseline: Asks the baseline about the same inputs, with the classes numbered as the model's;
             None when there is none, or the check does not say that it uses `Capability.BASELINE`.
-        explainer: Explains single answers; None for a check that asks nothing new.
+        explainer: Explains single answers; None unless the check needs
+            `Capability.EXPLANATIONS`.
         timing: Times the model itself, past the predictor's memory; None unless the check needs
             `Capability.TIMED`, and in a plan.
     """
