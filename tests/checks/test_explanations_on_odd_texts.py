@@ -107,9 +107,7 @@ def test_odd_texts_crash_nothing_and_the_findings_survive_json(name):
     found = run(name, data(ODD))
     adapter = TypeAdapter(list[Finding])
     document = json.dumps(adapter.dump_python(found, mode="json"), allow_nan=False)
-    assert [one.fingerprint for one in adapter.validate_json(document)] == [
-        one.fingerprint for one in found
-    ]
+    assert adapter.validate_json(document) == found
 
 
 @pytest.mark.parametrize("name", CHECKS)
