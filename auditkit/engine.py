@@ -18,7 +18,7 @@ from auditkit.explanations.explaining import TextExplainer
 from auditkit.finding import Finding, Outcome, Severity
 from auditkit.gate import decide
 from auditkit.ledger import Ledger
-from auditkit.model import Capability, Predictions
+from auditkit.model import Capability, Model, Predictions
 from auditkit.network import settle_network
 from auditkit.observer import Observer, Silent
 from auditkit.plan import Plan, make_plan
@@ -211,7 +211,7 @@ def environment() -> dict[str, str]:
 
 def _guide(check: Check) -> Guide:
     parts = check.sections
-    return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
+    return Guide(parts.get("How to read it", ""), parts.get("What to do", ""), check.related)
 
 
 def with_plan(
@@ -241,7 +241,7 @@ def with_plan(
 
 def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capability]:
     """What model and data offer together."""
-    offered = set(prepared.model.capabilities)
+    offered = _of_model(prepared.model)
     if prepared.audited.labels is not None:
         offered.add(Capability.LABELS)
     if prepared.audited.groups:
@@ -259,9 +259,16 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.VALIDATION_ROWS)
     if config.baseline is not None:
         offered.add(Capability.BASELINE)
-    if Capability.NEW_INPUTS in prepared.model.capabilities:
-        offered.add(Capability.TIMED)
     return frozenset(offered)
+
+
+def _of_model(model: Model) -> set[Capability]:
+    offered = set(model.capabilities)
+    if Capability.NEW_INPUTS in offered:
+        offered.add(Capability.TIMED)
+        if Capability.PROBABILITIES in offered:
+            offered.add(Capability.EXPLANATIONS)
+    return offered
 
 
 def _plugin_findings(broken: Sequence[BrokenPlugin]) -> list[Finding]:

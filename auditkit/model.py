@@ -41,6 +41,9 @@ class Capability(enum.StrEnum):
     """The configuration says which rows the model was trained on."""
     VALIDATION_ROWS = "validation_rows"
     """There may be rows to choose by that are neither audited nor trained on."""
+    EXPLANATIONS = "explanations"
+    """Single answers can be explained. A check that needs this runs only if the configuration names
+    it or has a table [explanations]: it asks the model about hundreds of texts for each example."""
     RATIONALES = "rationales"
     """The data says which characters of a text people took for the reason of its label."""
     BASELINE = "baseline"

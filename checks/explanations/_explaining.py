@@ -88,7 +88,7 @@ def explainer_of(context: Context) -> Explainer:
     """The explainer, for inputs that can be explained.
 
     Raises:
-        NotApplicable: They are not texts.
+        NotApplicable: They are not texts, or there is none.
     """
     if not len(context.data):
         raise NotApplicable("there are no rows.")

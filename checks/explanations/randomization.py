@@ -116,9 +116,11 @@ def randomization(context: Context, params: Params) -> Iterator[Measurement]:
     How to read it:
         A similarity near 0 is what weights without anything in common give, 1 is an explanation
         that does not depend on the model. The curve shows where on the way down it changes. A
-        random response near 0 belongs to a model that has learnt to read; 0.5 is as much as random
-        weights give. The signed similarity tells for and against apart. A rise in complexity says
-        that the model's own explanations single words out and those of random copies less so.
+        random response near 0 belongs to a model that has learnt to read: 0.03 for a MiniLM that is
+        right in 87 % of SST-2, 0.11 for one that is right in 67 % of a harder task. 0.5 is as much
+        as random weights give, and 0.3 to 0.4 what a new head on a trained body gives. The signed
+        similarity tells for and against apart. A rise in complexity says that the model's own
+        explanations single words out and those of random copies less so.
 
     What to do:
         Do not show explanations by a method that fails. When the random response fails, the model
@@ -204,7 +206,7 @@ def _explain_all(
     maps: dict[str, Maps] = {}
     scores: _Scores = []
     for depth, number in [(0, 0), *planned]:
-        model = explainer.randomized(depth, explainer.seed + number) if depth else explainer
+        model = explainer.randomized(depth, _seed(explainer, number)) if depth else explainer
         asked = replace(context, explainer=model)
         for method in methods:
             span = (done / whole, (done + 1) / whole)
@@ -218,6 +220,15 @@ def _explain_all(
         if depth == every:
             scores.append(texts.scores(model))
     return maps, copies, scores
+
+
+def _seed(explainer: Explainer, number: int) -> int:
+    """The seed of a copy.
+
+    No small number: models are often trained from seeds 0, 1 or 42, and a copy whose head is drawn
+    by the same seed has the head that training started from, of which much is left.
+    """
+    return int(np.random.SeedSequence([explainer.seed, number, 11]).generate_state(1)[0])
 
 
 def _of_words(said: Sequence[Attribution]) -> Maps:

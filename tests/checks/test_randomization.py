@@ -236,6 +236,25 @@ def test_a_model_of_one_layer_is_random_once_it_is_random():
     assert [row[1:4] for row in table.rows] == [(1, "head", 3)]
 
 
+def test_copies_are_drawn_by_seeds_that_no_training_starts_from():
+    asked = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Noting(PlantedExplainer):
+        def randomized(self, layers, seed):
+            asked.append((layers, seed))
+            return super().randomized(layers, seed)
+
+    real = explainer()
+    noting = Noting(**{one.name: getattr(real, one.name) for one in dataclasses.fields(real)})
+    for seed in (0, 1):
+        findings(CHECK, DATA, dataclasses.replace(noting, seed=seed), params())
+    assert [layers for layers, _ in asked] == [1, 2, 4, 4, 4] * 2
+    seeds = [seed for layers, seed in asked if layers == 4]
+    assert len(set(seeds)) == 6
+    assert min(seeds) > 1_000_000
+
+
 def test_no_copies_is_refused():
     with pytest.raises(ValueError, match="copies"):
         params(copies=0)
