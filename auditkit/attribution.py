@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Span: TypeAlias = "tuple[int, int]"
 """Characters of a text from the first to before the second number."""
-Samples: TypeAlias = 'int | Literal["auto"]'
+Samples: TypeAlias = int | Literal["auto"]
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 

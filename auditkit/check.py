@@ -202,7 +202,8 @@ class Context:
             validation; empty unless the check needs these rows.
         baseline: Asks the baseline about the same inputs, with the classes numbered as the model's;
             None when there is none, or the check does not say that it uses `Capability.BASELINE`.
-        explainer: Explains single answers; None for a check that asks nothing new.
+        explainer: Explains single answers; None unless the check needs
+            `Capability.EXPLANATIONS`.
         timing: Times the model itself, past the predictor's memory; None unless the check needs
             `Capability.TIMED`, and in a plan.
     """
@@ -268,6 +269,8 @@ class Check:
     grows_with: str = ""
     """The parameter its questions grow in proportion to, a number of examples drawn from the rows;
     for a check whose questions depend on the model's answers. Empty for others."""
+    related: tuple[str, ...] = ()
+    """Ids of checks whose findings this one helps to understand; a report links them both ways."""
 
     @property
     def family(self) -> str:
@@ -311,6 +314,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
     extras: tuple[str, ...] = (),
     resources: Needed = no_resources,
     grows_with: str = "",
+    related: tuple[str, ...] = (),
 ) -> Callable[[Measure], Check]:
     """Turn a measuring function into a `Check`. Registers nothing, and needs no base class.
 
@@ -343,6 +347,7 @@ def check(  # noqa: PLR0913 - these are the fields of a check, each given by nam
             extras=extras,
             resources=resources,
             grows_with=grows_with,
+            related=related,
         )
 
     return wrap

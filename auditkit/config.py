@@ -359,6 +359,22 @@ class TimingConfig(Section):
     """The currency of that price."""
 
 
+class ExplanationsConfig(Section):
+    """What the checks of the family `explanations` have in common; each has these parameters, too.
+
+    What is not set here has the default of the check.
+    """
+
+    methods: list[Name] = Field(default_factory=list)
+    """Methods of explanation; see the parameter of the checks."""
+    examples: int = Field(default=50, ge=1, le=1_000_000)
+    """Texts whose answers are explained."""
+    samples: int | Literal["auto"] = "auto"
+    """Texts that LIME asks about per example."""
+    steps: int = Field(default=50, ge=1, le=10_000)
+    """Points between baseline and text, for integrated gradients."""
+
+
 class CacheConfig(Section):
     """Answers of the model kept on disk, so that the next audit asks only what is new."""
 
@@ -400,6 +416,9 @@ class AuditConfig(Section):
     timing: TimingConfig | None = None
     """With this table, empty or not, every check that times the model runs; without it only those
     that are named."""
+    explanations: ExplanationsConfig | None = None
+    """With this table, empty or not, every check of explanations runs; without it only those that
+    are named."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of every random number; the same seed gives the same report."""
     confidence: float = Field(0.95, ge=0.8, le=0.9999)

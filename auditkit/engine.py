@@ -14,10 +14,11 @@ from pathlib import Path
 from auditkit.baseline import Baseline, BaselinePredictor, asks_baseline, load_baseline
 from auditkit.check import Check, Confidence
 from auditkit.config import AuditConfig
+from auditkit.explanations.explaining import TextExplainer
 from auditkit.finding import Finding, Outcome, Severity
 from auditkit.gate import decide
 from auditkit.ledger import Ledger
-from auditkit.model import Capability, Predictions
+from auditkit.model import Capability, Model, Predictions
 from auditkit.network import settle_network
 from auditkit.observer import Observer, Silent
 from auditkit.plan import Plan, make_plan
@@ -40,7 +41,8 @@ from auditkit.training.rows import (
 
 REPORTED_PACKAGES = (
     "auditkit", "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "pandas",
-    "torch", "transformers", "tokenizers", "safetensors", "evaluate", "datasets",
+    "torch", "transformers", "tokenizers", "safetensors", "evaluate", "datasets", "lime", "shap",
+    "captum",
 )  # fmt: skip
 
 
@@ -192,6 +194,7 @@ def _workbench(config: AuditConfig, asking: _Asking, plan: Plan) -> Workbench:
         asking.predictor, prepared.audited, splits, confidence, config.seed, prepared.shifts,
         prepared.training, prepared.validation, prepared.held_out, asking.baseline,
         bench_for(config, prepared) if has_timed(plan) else None,
+        TextExplainer(asking.predictor, prepared.model, config.seed),
     )  # fmt: skip
 
 
@@ -208,7 +211,7 @@ def environment() -> dict[str, str]:
 
 def _guide(check: Check) -> Guide:
     parts = check.sections
-    return Guide(parts.get("How to read it", ""), parts.get("What to do", ""))
+    return Guide(parts.get("How to read it", ""), parts.get("What to do", ""), check.related)
 
 
 def with_plan(
@@ -238,7 +241,7 @@ def with_plan(
 
 def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capability]:
     """What model and data offer together."""
-    offered = set(prepared.model.capabilities)
+    offered = _of_model(prepared.model)
     if prepared.audited.labels is not None:
         offered.add(Capability.LABELS)
     if prepared.audited.groups:
@@ -256,9 +259,16 @@ def capabilities_of(config: AuditConfig, prepared: Prepared) -> frozenset[Capabi
         offered.add(Capability.VALIDATION_ROWS)
     if config.baseline is not None:
         offered.add(Capability.BASELINE)
-    if Capability.NEW_INPUTS in prepared.model.capabilities:
-        offered.add(Capability.TIMED)
     return frozenset(offered)
+
+
+def _of_model(model: Model) -> set[Capability]:
+    offered = set(model.capabilities)
+    if Capability.NEW_INPUTS in offered:
+        offered.add(Capability.TIMED)
+        if Capability.PROBABILITIES in offered:
+            offered.add(Capability.EXPLANATIONS)
+    return offered
 
 
 def _plugin_findings(broken: Sequence[BrokenPlugin]) -> list[Finding]:

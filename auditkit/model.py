@@ -41,6 +41,9 @@ class Capability(enum.StrEnum):
     """The configuration says which rows the model was trained on."""
     VALIDATION_ROWS = "validation_rows"
     """There may be rows to choose by that are neither audited nor trained on."""
+    EXPLANATIONS = "explanations"
+    """Single answers can be explained. A check that needs this runs only if the configuration names
+    it or has a table [explanations]: it asks the model about hundreds of texts for each example."""
     RATIONALES = "rationales"
     """The data says which characters of a text people took for the reason of its label."""
     BASELINE = "baseline"
@@ -213,6 +216,62 @@ class TokenEmbeddingModel(EmbeddingModel, TokenModel, Protocol):
 
     def embed_tokens(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Embeddings of tokenised inputs, padded to the longest of this batch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenScores:
+    """What each token of one text contributes to a score, special tokens left out.
+
+    Attributes:
+        spans: Characters [start, end) of each token, t of them.
+        weights: Shape (t,).
+        total: What the weights sum to if they are complete; None when that is not promised.
+        passes: Passes through the model that it took.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    weights: NDArray[np.float64]
+    total: float | None
+    passes: int
+
+
+class WhiteBox(Protocol):
+    """The inside of a text model. Scores are probabilities."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers with weights, from the head down to the embeddings."""
+
+    def integrated_gradients(self, text: str, label: int, steps: int) -> TokenScores:
+        """Gradients summed on the way from a text of padding; see `auditkit.models.white_box`."""
+
+    def gradient_x_input(self, text: str, label: int) -> TokenScores:
+        """Gradient of the score times the embedding, per token."""
+
+    def attention_rollout(self, text: str) -> TokenScores:
+        """How much of each token's attention reaches the one that the head reads."""
+
+    def randomized(self, layers: int, seed: int) -> Model:
+        """A copy whose first `layers` layers have weights as before training."""
+
+
+@runtime_checkable
+class WhiteBoxModel(Model, Protocol):
+    """A model that shows its inside, if it has `Capability.WHITE_BOX`."""
+
+    def white_box(self) -> WhiteBox:
+        """Its inside."""
+
+
+@runtime_checkable
+class ReadingModel(Model, Protocol):
+    """A model of texts that says how it reads them."""
+
+    def text_tokenizer(self) -> Any | None:
+        """The tokenizer of transformers that splits its texts; None where there is none."""
+
+    def characters_read(self, text: str) -> int:
+        """How many characters from the start it reads; the rest is cut off."""
 
 
 @runtime_checkable

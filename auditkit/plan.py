@@ -26,7 +26,13 @@ from auditkit.result import NotRun, Suite, SuiteCheck, SuiteLimit
 MOST_CHOICES = 50
 """Combinations of parameters of one remedy: each is a training."""
 
-_UNASKED = "it times the model, which takes minutes on a quiet machine: name it, or add [timing]"
+_UNASKED = {
+    Capability.TIMED: "it times the model, which takes minutes on a quiet machine: name it, or add "
+    "[timing]",
+    Capability.EXPLANATIONS: "it asks about hundreds of texts for each example it explains: name "
+    "it, or add [explanations]",
+}
+"""Why a check that needs this does not run unless the configuration asks for it."""
 _LACKING = {
     Capability.PROBABILITIES: "the model gives no probabilities, only labels",
     Capability.NEW_INPUTS: "only the data's own rows have an answer: predictions on file, or "
@@ -34,6 +40,8 @@ _LACKING = {
     Capability.TOKENS: "the model does not expose its tokenizer",
     Capability.EMBEDDINGS: "the model gives no embeddings of its inputs, or not with this backend",
     Capability.WHITE_BOX: "the model shows no gradients: it is no transformers text model on torch",
+    Capability.EXPLANATIONS: "an explanation asks about new texts and follows the probabilities, "
+    "and the model gives no answers, or only labels",
     Capability.RATIONALES: "the data has no human rationales ([data] rationale)",
     Capability.LABELS: "the data has no true labels ([data] label)",
     Capability.GROUPS: "the data has no sensitive attribute ([data] sensitive)",
@@ -109,18 +117,36 @@ def make_plan(config: AuditConfig, registry: Registry, capabilities: frozenset[C
             left_out.append(NotRun(check.id, check.title, "not in `only`"))
         elif not settings.enabled:
             left_out.append(NotRun(check.id, check.title, "switched off in the configuration"))
-        elif _is_unasked(check, config):
-            left_out.append(NotRun(check.id, check.title, _UNASKED))
+        elif why := _unasked(check, config):
+            left_out.append(NotRun(check.id, check.title, why))
         else:
             named = check.id in config.checks or only is not None
+            settings = _with_shared(check, settings, config)
             planned.append(_planned(check, settings, named, capabilities))
     return Plan(tuple(planned), tuple(left_out), _suite(planned, config))
 
 
-def _is_unasked(check: Check, config: AuditConfig) -> bool:
-    """Whether a check would time the model though nobody asked for that."""
-    named = check.id in config.checks or config.only is not None
-    return Capability.TIMED in check.needs and not named and config.timing is None
+def _unasked(check: Check, config: AuditConfig) -> str:
+    """Why a check is left out that would take long though nobody asked for it; empty when not."""
+    if check.id in config.checks or config.only is not None:
+        return ""
+    tables = {
+        Capability.TIMED: config.timing,
+        Capability.EXPLANATIONS: config.explanations,
+    }
+    return next(
+        (_UNASKED[n] for n, table in tables.items() if n in check.needs and table is None), ""
+    )
+
+
+def _with_shared(check: Check, settings: CheckConfig, config: AuditConfig) -> CheckConfig:
+    """The settings, with what [explanations] says for all checks that explain."""
+    if config.explanations is None or Capability.EXPLANATIONS not in check.needs:
+        return settings
+    said = config.explanations.model_dump(exclude_unset=True)
+    known = {field.name for field in dataclasses.fields(check.params)}
+    shared = {name: value for name, value in said.items() if name in known}
+    return settings.model_copy(update={"params": shared | settings.params})
 
 
 def _suite(planned: list[PlannedCheck], config: AuditConfig) -> Suite:

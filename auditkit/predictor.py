@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -81,6 +81,7 @@ class SharedPredictor:
         )
         self._vectors: dict[Hashable, NDArray[np.float32]] = {}
         self._asked = self._tokens = self._padding = self._batches = self._cached = 0
+        self._forgotten = 0
         self.seconds = 0.0
         """Spent waiting for the model's forward pass."""
         self.tokenize_seconds = 0.0
@@ -91,7 +92,7 @@ class SharedPredictor:
         """What asking has cost so far."""
         return PredictorStatistics(
             asked=self._asked,
-            distinct=len(self._rows) + len(self._vectors),
+            distinct=len(self._rows) + self._forgotten + len(self._vectors),
             tokens=self._tokens,
             padding=self._padding,
             batches=self._batches,
@@ -125,6 +126,22 @@ class SharedPredictor:
         self._asked += len(items)
         rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
         return self._answers.take(rows)
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """What is predicted inside for the first time is forgotten at its end. The store keeps it.
+
+        For so many inputs that nobody asks about again that they would fill the memory.
+        """
+        known = len(self._rows)
+        try:
+            yield
+        finally:
+            self._forgotten += len(self._rows) - known
+            while len(self._rows) > known:  # in the order of their rows
+                self._rows.popitem()
+            self._by_tokens.forget(known)
+            self._answers.forget(known)
 
     def embed(self, inputs: Iterable[Any]) -> Vectors:
         """Embeddings of the inputs, in their order, shape (n, width).
@@ -430,6 +447,10 @@ class _Answers:
         self._n = end
         self.put(np.arange(start, end), answer)
         return start
+
+    def forget(self, start: int) -> None:
+        """Drop the answers from this row on."""
+        self._n = min(self._n, start)
 
     def take(self, rows: NDArray[np.int64]) -> Predictions:
         """The answers of `rows`, copied."""

@@ -91,6 +91,8 @@ class Guide:
     """How to read the number."""
     remedy: str
     """What to do about a failure."""
+    related: tuple[str, ...] = ()
+    """Ids of checks whose findings belong beside this one's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from auditkit.timing import timed_on
 
 MEASURING_PACKAGES = (
     "numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "torch", "transformers",
-    "tokenizers", "evaluate", "textattack", "nltk",
+    "tokenizers", "evaluate", "textattack", "nltk", "lime", "shap", "captum",
 )  # fmt: skip
 """Packages whose version may change a measurement."""
 

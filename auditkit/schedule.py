@@ -27,7 +27,7 @@ from auditkit.predictor import AnsweredRows, SharedPredictor
 
 _ASKING = {
     Capability.NEW_INPUTS, Capability.EMBEDDINGS, Capability.SHIFTS, Capability.PAIRS,
-    Capability.BASELINE,
+    Capability.BASELINE, Capability.EXPLANATIONS,
 }  # fmt: skip
 """What the model has to be asked for, besides its answers for the audited rows."""
 _IMPORTED_BY_BOTH = (
@@ -80,7 +80,7 @@ class Workbench:
             held_out=self.held_out if trained else {},
             lacking=entry.lacking,
             baseline=self.baseline if entry.is_given(Capability.BASELINE) else None,
-            explainer=self.explainer if asks_more(entry) else None,
+            explainer=self.explainer if entry.is_given(Capability.EXPLANATIONS) else None,
             timing=self.timing if entry.is_given(Capability.TIMED) else None,
         )
 

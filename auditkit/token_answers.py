@@ -37,6 +37,11 @@ class TokenAnswers:
         """As `add`, of inputs whose tokens are not known yet."""
         self._unread.extend((one, row) for row, one in enumerate(inputs, start))
 
+    def forget(self, start: int) -> None:
+        """Drop what has a row from this one on."""
+        self._unread = [(one, row) for one, row in self._unread if row < start]
+        self._rows = {key: row for key, row in self._rows.items() if row < start}
+
     def find(self, tokens: Sequence[array[int]], tokenize: Tokenize) -> NDArray[np.int64]:
         """The row of each token sequence, shape (n,); -1 where there is none."""
         unread, self._unread = self._unread, []

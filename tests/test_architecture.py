@@ -50,6 +50,7 @@ LAYERS = [
         "attacks",
         "explanations",
         "interleaving",
+        "random_streams",
         "measuring",
         "observer",
         "ledger",

@@ -1,19 +1,17 @@
 """Runs many attacks at once: all their queries go to the model together.
 
-Each attack runs in a greenlet. Where TextAttack asks its model wrapper, the greenlet stops and
-hands over its queries; the hub asks the queries of all stopped attacks in one request and lets
-each go on with its answers. Nothing of TextAttack is changed, and nothing is shared between two
-examples: each has its own attack object with its caches and counters, and its own random numbers.
+Where TextAttack asks its model wrapper, the attack stops until its queries are answered with those
+of the others (see `auditkit.interleaving`). Nothing of TextAttack is changed, and nothing is shared
+between two examples: each has its own attack object with its caches and counters, and its own
+random numbers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +20,16 @@ import numpy as np
 from auditkit.attacks.cloning import own_copy
 from auditkit.attacks.library import load_textattack
 from auditkit.attacks.outcome import AttackOutcome, Status, example_id
-from auditkit.attacks.randomness import RandomStreams, seed_of, untouched_randomness
 from auditkit.attacks.recipes import Recipe, find_recipe, require
 from auditkit.attacks.splitting import refuse_unsplittable, splitting_once
 from auditkit.attacks.supplied import in_use
 from auditkit.errors import AuditkitError, ConfigError, MissingExtraError, ModelError
+from auditkit.interleaving import FULL, Interleaving, OutOfTime, Task, ask_from_task
 from auditkit.model import Predictions
+from auditkit.random_streams import RandomStreams, seed_of, untouched_randomness
 
 Ask = Callable[[list[str]], Predictions]
 
-MERGED = 4096
-"""Queries from which on a request is full: more stopped attacks wait for the next one."""
 LONGEST_REASON = 300
 
 _FINER_THAN_LOGITS = 2.0**44
@@ -108,23 +105,15 @@ def attack(
     return _Hub(texts, labels, ask, chosen, settings or AttackSettings()).run()
 
 
-@dataclass(slots=True)
-class _Running:
+@dataclass(frozen=True, slots=True)
+class _Example:
     """One example under attack."""
 
-    row: int
     text: str
     label: int
     attack: Any
     seed: int
-    streams: RandomStreams
-    greenlet: Any
-    queries: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-class _OutOfTime(BaseException):
-    """Thrown into an attack; not an Exception, which TextAttack might catch."""
+    task: Task
 
 
 class _Wrapper:
@@ -134,10 +123,7 @@ class _Wrapper:
     """TextAttack looks at its class to warn about tasks it does not know."""
 
     def __call__(self, texts: Sequence[str]) -> Any:
-        import greenlet
-
-        hub: Any = greenlet.getcurrent().parent
-        return hub.switch(list(texts))
+        return ask_from_task(texts)
 
 
 class _Hub:
@@ -154,37 +140,33 @@ class _Hub:
         self._ask = ask
         self._recipe = recipe
         self._settings = settings
-        self._stopped: deque[_Running] = deque()
-        self._textattack: Any = None
+        self._running: dict[int, _Example] = {}
 
     def run(self) -> Iterator[AttackOutcome]:
         """Yield the outcomes; see `attack`."""
-        import greenlet
-
-        self._textattack = load_textattack()
+        textattack = load_textattack()
         pristine = self._recipe.built(_Wrapper())
         # One request for all candidates of a step. TextAttack's own 32 at a time answer the same.
-        pristine.goal_function.batch_size = MERGED
+        pristine.goal_function.batch_size = FULL
         pristine.goal_function.num_queries = 0  # else unset until the first query
         self._bound(pristine)
-        rows = iter(range(len(self._texts)))
-        try:
-            while True:
-                yield from self._begin(rows, pristine)
-                if not self._stopped:
-                    return
-                yield from self._answer(self._full_request())
-        finally:
-            for running in self._stopped:
-                running.greenlet.parent = greenlet.getcurrent()
-                running.greenlet.throw()  # GreenletExit
 
-    @contextlib.contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """Attacks may go on: with their files, offline, and with random numbers of their own."""
-        textattack = self._textattack
-        with in_use(textattack), splitting_once(textattack), untouched_randomness():
-            yield
+        @contextlib.contextmanager
+        def at_work() -> Iterator[None]:
+            """With their files, offline, and with random numbers of their own."""
+            with in_use(textattack), splitting_once(textattack), untouched_randomness():
+                yield
+
+        settings = self._settings
+        hub = Interleaving(
+            lambda queries: _scores(self._ask(queries)),
+            settings.in_flight,
+            settings.timeout,
+            at_work,
+        )
+        tasks = (self._new(row, pristine) for row in range(len(self._texts)))
+        for task, said in hub.run(tasks):
+            yield self._outcome(self._running.pop(task.row), said)
 
     def _bound(self, pristine: Any) -> None:
         if self._settings.budget is None:
@@ -197,26 +179,12 @@ class _Hub:
             )
         pristine.goal_function.query_budget = self._settings.budget
 
-    def _begin(self, rows: Iterator[int], pristine: Any) -> list[AttackOutcome]:
-        """Start attacks until enough are in flight; the outcomes of those that asked nothing."""
-        outcomes = []
-        with self._at_work():
-            while len(self._stopped) < self._settings.in_flight:
-                row = next(rows, None)
-                if row is None:
-                    break
-                running = self._new(row, pristine)
-                outcomes += self._step(running, None)
-        return outcomes
-
-    def _new(self, row: int, pristine: Any) -> _Running:
-        import greenlet
-
+    def _new(self, row: int, pristine: Any) -> Task:
         text, label = self._texts[row], int(self._labels[row])
         own = own_copy(pristine)
         seed = seed_of(self._settings.seed, self._recipe.name, text)
 
-        def body(_: object) -> Any:
+        def body() -> Any:
             try:
                 refuse_unsplittable(text)
                 return own.attack(text, label)
@@ -224,64 +192,14 @@ class _Hub:
                 raise
             except Exception as error:  # noqa: BLE001 - one example must not stop the others
                 return error
-            except _OutOfTime as error:
+            except OutOfTime as error:
                 return error
 
-        return _Running(
-            row, text, label, own, seed, RandomStreams.seeded(seed), greenlet.greenlet(body)
-        )
+        task = Task(row, body, RandomStreams.seeded(seed))
+        self._running[row] = _Example(text, label, own, seed, task)
+        return task
 
-    def _full_request(self) -> list[_Running]:
-        """Stopped attacks, longest waiting first, until there are enough queries."""
-        asking, queries = [], 0
-        while self._stopped and queries < MERGED:
-            running = self._stopped.popleft()
-            asking.append(running)
-            queries += len(running.queries)
-        return asking
-
-    def _answer(self, asking: list[_Running]) -> list[AttackOutcome]:
-        """Ask the model for these attacks and let each go on; the outcomes of those that end."""
-        outcomes: list[AttackOutcome] = []
-        left = deque(asking)
-        try:
-            began = time.perf_counter()
-            merged = [query for running in asking for query in running.queries]
-            scores = _scores(self._ask(merged))
-            each = (time.perf_counter() - began) / max(len(merged), 1)
-            start = 0
-            with self._at_work():
-                while left:
-                    running = left.popleft()
-                    end = start + len(running.queries)
-                    running.seconds += each * len(running.queries)
-                    outcomes += self._step(running, scores[start:end])
-                    start = end
-        finally:
-            self._stopped.extend(left)  # after an error: to be ended with the others
-        return outcomes
-
-    def _step(self, running: _Running, answers: Any) -> list[AttackOutcome]:
-        """Let an attack go on until it asks again, or has an outcome."""
-        import greenlet
-
-        began = time.perf_counter()
-        running.greenlet.parent = greenlet.getcurrent()
-        running.streams.use()
-        limit = self._settings.timeout
-        if limit is not None and running.seconds > limit:
-            said = running.greenlet.throw(_OutOfTime)
-        else:
-            said = running.greenlet.switch(answers)
-        running.streams.keep()
-        running.seconds += time.perf_counter() - began
-        if running.greenlet.dead:
-            return [self._outcome(running, said)]
-        running.queries = said
-        self._stopped.append(running)
-        return []
-
-    def _outcome(self, running: _Running, result: Any) -> AttackOutcome:
+    def _outcome(self, running: _Example, result: Any) -> AttackOutcome:
         goal = running.attack.goal_function
         budget = self._settings.budget
         spent = budget is not None and goal.num_queries >= budget
@@ -321,7 +239,7 @@ def _scores(predictions: Predictions) -> Any:
 
 
 def _ending(error: BaseException, spent: bool, timeout: float | None) -> tuple[Status, str]:
-    if isinstance(error, _OutOfTime):
+    if isinstance(error, OutOfTime):
         return Status.TIMEOUT, f"not finished after {timeout:g} seconds"
     if spent:
         # Some searches trip over the empty answer they get when the budget is spent.
@@ -331,12 +249,12 @@ def _ending(error: BaseException, spent: bool, timeout: float | None) -> tuple[S
     return Status.ERROR, f"{type(error).__name__}: {error}"[:LONGEST_REASON] + where
 
 
-def _finished(running: _Running, recipe: str, result: Any, status: Status) -> AttackOutcome:
+def _finished(running: _Example, recipe: str, result: Any, status: Status) -> AttackOutcome:
     before, after = result.original_result, result.perturbed_result
     original, perturbed = before.attacked_text, after.attacked_text
     return AttackOutcome(
         example=example_id(running.text),
-        row=running.row,
+        row=running.task.row,
         recipe=recipe,
         status=status,
         original=running.text,
@@ -350,16 +268,16 @@ def _finished(running: _Running, recipe: str, result: Any, status: Status) -> At
         words=original.num_words,
         changed_words=tuple(sorted(original.all_words_diff(perturbed))),
         seed=running.seed,
-        seconds=running.seconds,
+        seconds=running.task.seconds,
     )
 
 
 def _unfinished(
-    running: _Running, recipe: str, queries: int, status: Status, reason: str
+    running: _Example, recipe: str, queries: int, status: Status, reason: str
 ) -> AttackOutcome:
     return AttackOutcome(
         example=example_id(running.text),
-        row=running.row,
+        row=running.task.row,
         recipe=recipe,
         status=status,
         original=running.text,
@@ -373,7 +291,7 @@ def _unfinished(
         words=0,
         changed_words=(),
         seed=running.seed,
-        seconds=running.seconds,
+        seconds=running.task.seconds,
         reason=reason,
     )
 

@@ -25,9 +25,9 @@ from types import ModuleType
 from typing import Any
 
 from auditkit.attacks.nltk_folders import nltk_data, private_folder
-from auditkit.attacks.randomness import untouched_randomness
 from auditkit.errors import ConfigError, MissingExtraError
 from auditkit.network import settle_network
+from auditkit.random_streams import untouched_randomness
 
 TESTED = "0.3.11"
 """The version whose recipes the table in `auditkit.attacks.recipes` describes."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from auditkit.check import Confidence, Context
 from auditkit.content import content_digest, content_key
+from auditkit.explanations.explaining import TextExplainer
 from auditkit.finding import Finding, Outcome
 from auditkit.forecast.baseline_cost import BaselineTimer
 from auditkit.forecast.model_cost import Clock, ModelCost, ModelTimer, line
@@ -154,7 +155,7 @@ class Trial:
         baseline: BaselineTimer | None = None,
     ) -> None:
         self._baseline_timer = baseline
-        self._data = prepared.audited
+        self._data, self._model = prepared.audited, prepared.model
         self._shifts, self._training = prepared.shifts, prepared.training
         self._validation = prepared.validation
         self._held_out = prepared.held_out
@@ -308,6 +309,7 @@ class Trial:
             validation=self._validation if validated else None,
             lacking=entry.lacking,
             held_out=self._held_out if trained else {},
+            explainer=TextExplainer(answers, self._model, self._seed),
         )
 
 

@@ -6,13 +6,14 @@
 - `templates`: sentences with a gap for a term, and whether they are hostile.
 """
 
-from auditkit.identity.swapping import Excluded, Swapped, Swapper
+from auditkit.identity.swapping import Excluded, NamedGroup, Swapped, Swapper
 from auditkit.identity.templates import Filled, fill, read_templates
 from auditkit.identity.terms import Term, TermSet, read_terms
 
 __all__ = [
     "Excluded",
     "Filled",
+    "NamedGroup",
     "Swapped",
     "Swapper",
     "Term",

@@ -62,6 +62,15 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedGroup:
+    """Where a text names a group: characters from `start` to before `end`."""
+
+    start: int
+    end: int
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
 class _Match:
     first: int
     last: int
@@ -92,6 +101,28 @@ class Swapper:
             if outcome is not None:
                 outcomes[attribute] = outcome
         return outcomes
+
+    def named_groups(self, text: str) -> tuple[NamedGroup, ...]:
+        """Every place where the text names a group, whether it could be swapped or not.
+
+        A word that names a group in either case ("her") counts; one that may mean something else
+        here, or is part of a title, a compound or a fixed expression, does not.
+        """
+        sentence = Sentence(text)
+        matches = [*self._matches(sentence)]
+        phrases = [one for one in matches if one.terms[0].form == "phrase"]
+        found = []
+        for match in matches:
+            term, why = _reading(sentence, match)
+            if term is None and why is Reason.HER:
+                term = match.terms[0]
+            if term is None or not term.group or _overlaps(match, phrases):
+                continue
+            if _word_objection(sentence, match, term) in (Reason.COMPOUND, Reason.TITLE):
+                continue
+            start, end = sentence.spans[match.first][0], sentence.spans[match.last - 1][1]
+            found.append(NamedGroup(start, end, term))
+        return tuple(found)
 
     def _matches(self, sentence: Sentence) -> Iterator[_Match]:
         """All terms in the text; of one attribute the longest ones, which do not overlap."""
@@ -185,6 +216,10 @@ def _with(
         start, end = sentence.spans[match.first][0], sentence.spans[match.last - 1][1]
         changes.append(Replacement(start, end, new))
     return replaced(sentence.text, changes)
+
+
+def _overlaps(match: _Match, others: Sequence[_Match]) -> bool:
+    return any(one.first < match.last and match.first < one.last for one in others)
 
 
 def _stands_at(sentence: Sentence, first: int, term: Term) -> bool:

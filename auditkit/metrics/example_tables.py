@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from auditkit.finding import Estimate
+from auditkit.finding import WHISKER_ALPHA, Estimate, Interval
 from auditkit.metrics.example_means import ExampleValues, Sample
+from auditkit.stats.bounded import signed_mean
 
 Values = Sequence[float | None]
 """One value for each example, None where it is undefined."""
 SHARE = (0.0, 1.0)
-CORRELATION = (-1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correlations(ExampleValues):
+    """Values of -1 to 1 of which most may be alike and a rare one far off.
+
+    A t interval of 20 values near 0.6, when one of ten is near -0.3, ends too high in 13 of 100
+    samples instead of 5, since a sample often has none of them. This one allows for values that it
+    has not seen (`auditkit.stats.bounded.signed_mean`).
+    """
+
+    def interval(self, alpha: float = WHISKER_ALPHA) -> Interval:
+        """Bounds of the mean, each end with this error at most."""
+        return signed_mean(self.values, alpha, self.sample.clusters)
+
+    @property
+    def method(self) -> str:
+        """Name of the interval, for the reader."""
+        exact = "Clopper-Pearson of gains and losses"
+        return exact if self.sample.clusters is None else f"{exact}, effective counts"
 
 
 def defined(
@@ -30,6 +51,12 @@ def defined(
     places = [place for place, value in enumerate(values) if value is not None]
     there = np.array([value for value in values if value is not None], dtype=np.float64)
     return ExampleValues(name, part, there, sample.only(places), support)
+
+
+def correlations(name: str, part: str, values: Values, sample: Sample) -> Correlations:
+    """The rank correlations of those examples that have one; arguments as for `defined`."""
+    there = defined(name, part, values, sample, (-1.0, 1.0))
+    return Correlations(name, part, there.values, there.sample, there.support)
 
 
 def difference(first: Values, second: Values) -> list[float | None]:

@@ -18,6 +18,7 @@ from auditkit.finding import (
     Measurement,
     ScoredText,
     ScoredTexts,
+    Scores,
     Table,
 )
 from auditkit.metrics.example_means import Sample, mean_measurement
@@ -30,12 +31,12 @@ from auditkit.metrics.example_tables import (
     mean_of,
     written_mean,
 )
-from auditkit.metrics.heat_maps import heat_map, marked_by_people
+from auditkit.metrics.shown_examples import Shown, scores_of
 from auditkit.stats.intervals import Floats, critical_value
 
 MATCH = 0.5
 """Part of their union that two runs of words must have in common to be the same (ERASER)."""
-CHANCE_DRAWS = 100
+CHANCE_DRAWS = 50
 """Random orders of each example's words, for what chance earns beyond its mean AUPRC."""
 LEAD = (-1.0, 1.0)
 _NONE = "no example has a value"
@@ -53,8 +54,6 @@ class Marked:
         spans: The characters that people marked in each.
         share: Mean share of the words that people mark, over all rows with a rationale, 0..1: so
             many of a text's words are taken when an explanation must choose.
-        said: What the report says above each text.
-        labels: Name of the class that is explained, for each.
         seed: Of the ties that are broken at random.
     """
 
@@ -62,8 +61,6 @@ class Marked:
     texts: tuple[str, ...]
     spans: tuple[tuple[Span, ...], ...]
     share: float
-    said: tuple[str, ...]
-    labels: tuple[str, ...]
     seed: int
 
 
@@ -171,7 +168,7 @@ def plausibility_measurements(
     marked: Marked,
     found: Mapping[str, Sequence[Attribution]],
     notes: str,
-    show: int,
+    shown: Shown,
 ) -> Iterator[Measurement]:
     """How well each method's explanations agree with what people marked, best method first.
 
@@ -180,7 +177,7 @@ def plausibility_measurements(
         marked: The examples, at least one.
         found: By method an attribution of each example.
         notes: What the reader must know of all numbers.
-        show: Most examples shown.
+        shown: What the report shows of the examples.
     """
     flags = [
         marked_words(text, spans) for text, spans in zip(marked.texts, marked.spans, strict=True)
@@ -194,7 +191,7 @@ def plausibility_measurements(
         _table(marked.sample, order, scored, chance),
     )
     leads = {method: difference(scored[method].auprc, chance.mean.auprc) for method in order}
-    maps = _least_plausible(marked, {method: found[method] for method in order}, leads, show)
+    maps = _least_plausible(marked, {method: found[method] for method in order}, leads, shown)
     yield replace(best, evidence=(*charts, *maps))
     for method in order:
         values = defined("advantage", method, leads[method], marked.sample, LEAD)
@@ -249,10 +246,17 @@ def _by_chance(marked: Marked, flags: Sequence[Flags]) -> Chance:
         precision.append(expected_precision(nothing, flag))
         tokens.append(2.0 * count * known / len(flag) / (count + known))
         runs.append(float(np.mean([iou_f1(one, flag) for one in drawn])))
-        orders = [expected_precision(rng.random(len(flag)), flag) for _ in range(CHANCE_DRAWS)]
-        variances.append(float(np.var(orders, ddof=1)))
+        variances.append(float(np.var(_random_precisions(flag, rng), ddof=1)))
     deviation = float(np.sqrt(np.sum(variances))) / max(len(variances), 1)
     return Chance(Scored(precision, tokens, runs), deviation)
+
+
+def _random_precisions(flag: Flags, rng: np.random.Generator) -> Floats:
+    """Average precision of so many random orders, shape (CHANCE_DRAWS,)."""
+    hits = rng.permuted(np.tile(flag, (CHANCE_DRAWS, 1)), axis=1)
+    precision = np.cumsum(hits, axis=1) / np.arange(1, len(flag) + 1)
+    average: Floats = (precision * hits).sum(axis=1) / flag.sum()
+    return average
 
 
 def _draws(marked: Marked, name: str) -> np.random.Generator:
@@ -308,7 +312,7 @@ def _chart(
         title="Agreement with people (AUPRC)",
         rows=tuple(drawn_mean(values.slice, values) for values in each),
         level=WHISKER_LEVEL,
-        method="t" if sample.clusters is None else "cluster-robust t",
+        method=each[0].method,
         reference=mean_of(chance.mean.auprc),
         reference_label="a random order",
         of="method",
@@ -338,21 +342,25 @@ def _least_plausible(
     marked: Marked,
     found: Mapping[str, Sequence[Attribution]],
     leads: Mapping[str, Values],
-    show: int,
+    shown: Shown,
 ) -> tuple[ScoredTexts, ...]:
     """Heat maps of the examples on which explanations agree least with people."""
     means = [mean_of([values[i] for values in leads.values()]) for i in range(len(marked.texts))]
-    worst = sorted(range(len(means)), key=lambda i: (means[i] is None, means[i] or 0.0))[:show]
+    worst = sorted(range(len(means)), key=lambda i: (means[i] or 0.0, i))[: shown.most]
     rows = tuple(
         ScoredText(
             marked.texts[i],
-            marked.said[i],
+            shown.said[i],
             (
-                marked_by_people(marked.spans[i], marked.labels[i]),
-                *(heat_map(each[i], marked.labels[i]) for each in found.values()),
+                _by_people(marked.spans[i], shown.labels[i]),
+                *(scores_of(each[i], shown.labels[i]) for each in found.values()),
             ),
         )
         for i in worst
     )
     title = "What people marked and what methods name, where they agree least"
     return (ScoredTexts(title, rows),) if rows else ()
+
+
+def _by_people(spans: Sequence[Span], label: str) -> Scores:
+    return Scores("people", label, tuple(spans), (1.0,) * len(spans))

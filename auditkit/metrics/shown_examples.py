@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,21 @@ class Chosen(NamedTuple):
 
     position: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a report shows of examples, whichever of them it shows.
+
+    Attributes:
+        said: What the model says of each.
+        labels: Name of the class that is explained, for each.
+        most: Texts shown at most.
+    """
+
+    said: tuple[str, ...]
+    labels: tuple[str, ...]
+    most: int
 
 
 def examples_to_show(

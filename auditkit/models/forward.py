@@ -36,6 +36,9 @@ class Tokens(Protocol):
     def ids(self, texts: list[str], max_length: int | None) -> list[list[int]]:
         """Token ids of each text, special tokens included; None cuts nothing."""
 
+    def spans(self, text: str, max_length: int | None) -> list[tuple[int, int]]:
+        """Characters [start, end) of each token of `ids`; none for special tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -128,12 +131,15 @@ class TorchForward:
         return HeadInput(self.model)
 
     def _computed(self, arrays: Arrays) -> Any:
+        self.assert_eval()
+        return self.model(**self.tensors(arrays)).logits
+
+    def tensors(self, arrays: Arrays) -> dict[str, Any]:
+        """The arrays on the model's device."""
         import torch
 
-        self.assert_eval()
         device = self.model.device
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        return self.model(**tensors).logits
+        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
     @contextmanager
     def one_core(self) -> Iterator[None]:

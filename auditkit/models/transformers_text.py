@@ -28,6 +28,7 @@ from auditkit.models.transformers_loading import (
     load_parts,
     local_folder,
 )
+from auditkit.models.white_box import WhiteBox
 from auditkit.network import settle_network
 from auditkit.prediction_store import PredictionStore
 
@@ -113,6 +114,8 @@ class TransformersText:
         onnx = config.backend == "onnx"
         self._onnx = OnnxBackend(name, folder, kept, _texts(texts)) if onnx else None
         said = kept.recall("description") if kept is not None else None
+        if said is not None and "white_box" not in said:
+            said = None  # it was described before this was
         note = self._onnx.recall_note() if self._onnx is not None else ""
         if said is None or note is None:
             said, note = self._load()
@@ -123,7 +126,8 @@ class TransformersText:
         self.assumptions: dict[str, str] = said["assumptions"] | ({"backend": note} if note else {})
         self.embedding_width: int = said["embedding_width"]
         embeds = {Capability.EMBEDDINGS} if self.embedding_width else set()
-        self.capabilities = _CAPABILITIES | embeds
+        shows = {Capability.WHITE_BOX} if said["white_box"] else set()
+        self.capabilities = _CAPABILITIES | embeds | shows
 
     @property
     def folder(self) -> Path:
@@ -150,6 +154,7 @@ class TransformersText:
         """Load everything; what can be said of the model only then, and of its backend."""
         loaded = load_parts(self._folder, self._config)
         said = _describe(self._folder, loaded)
+        said["white_box"] = self._onnx is None and bool(loaded.tokenizer.is_fast)
         forward = TorchForward(loaded.model, self.name)
         parts = Parts(LoadedTokens(loaded.tokenizer), forward, loaded.pad, loaded.types)
         said["embedding_width"], said["assumptions"]["embeddings"] = (
@@ -187,9 +192,7 @@ class TransformersText:
 
         A token stands for at least a byte, so only texts with as many bytes are tokenised.
         """
-        long = [
-            t for t in _texts(inputs) if len(t.encode("utf-8", "replace")) + 2 > self.max_length
-        ]
+        long = [t for t in _texts(inputs) if _may_be_cut(t, self.max_length)]
         count = 0
         for start in range(0, len(long), TOKENIZED_INPUTS):  # what a tokenizer returns is large
             part = long[start : start + TOKENIZED_INPUTS]
@@ -239,11 +242,41 @@ class TransformersText:
         """
         return self._torch().head.layer
 
+    def text_tokenizer(self) -> Any | None:
+        """The tokenizer of transformers; None with ONNX Runtime, which needs less of it."""
+        tokens = self._loaded.tokens
+        return tokens.tokenizer if isinstance(tokens, LoadedTokens) else None
+
+    def characters_read(self, text: str) -> int:
+        """How many characters from the start are read; the rest is cut off."""
+        if not _may_be_cut(text, self.max_length):
+            return len(text)
+        tokens, texts = self._loaded.tokens, _texts([text])
+        if len(tokens.ids(texts, None)[0]) <= self.max_length:
+            return len(text)
+        return max(end for _, end in tokens.spans(texts[0], self.max_length))
+
+    def white_box(self) -> WhiteBox:
+        """The inside of the model.
+
+        Raises:
+            ModelError: This backend does not show it.
+        """
+        self._torch()
+        return WhiteBox(self._loaded, self.max_length, self)
+
     def _torch(self) -> TorchForward:
         forward = self._loaded.forward
         if not isinstance(forward, TorchForward):
-            raise ModelError(f"{self.name} gives no embeddings with this backend.", USE_TORCH)
+            raise ModelError(
+                f"{self.name} gives neither embeddings nor gradients with this backend.", USE_TORCH
+            )
         return forward
+
+
+def _may_be_cut(text: str, max_length: int) -> bool:
+    """Whether a text may have more tokens: each stands for at least a byte."""
+    return len(text.encode("utf-8", "replace")) + 2 > max_length
 
 
 def _embeddings(forward: TorchForward, parts: Parts, max_length: int) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from auditkit.finding import ScoredText, ScoredTexts, Scores
+from auditkit.finding import ScoredText, Scores
 from auditkit.render.text import laid_out, plain
 
 STEPS = 5
@@ -97,10 +97,10 @@ def cells(row: ScoredText) -> int:
     return 4 + shown // 200 + sum(6 + shown // 200 + _pieces(one, shown) // 4 for one in maps)
 
 
-def fitting(evidence: ScoredTexts, granted: int) -> tuple[ScoredText, ...]:
+def fitting(rows: Iterable[ScoredText], granted: int) -> tuple[ScoredText, ...]:
     """The first texts that fit into so many cells."""
     kept = []
-    for row in evidence.rows:
+    for row in rows:
         granted -= cells(row)
         if granted < 0:
             break

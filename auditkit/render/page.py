@@ -61,6 +61,8 @@ class FindingView:
     """How to read the number; empty where nothing was measured."""
     remedy: str
     """What to do; empty where nothing needs doing."""
+    related: tuple[Row, ...]
+    """Of each check that belongs beside this one, its worst finding."""
     evidence: tuple[EvidenceView, ...]
     open: bool
     """Whether its evidence is unfolded from the start."""
@@ -212,7 +214,12 @@ def _families(rows: tuple[Row, ...], result: AuditResult) -> tuple[FamilyView, .
     # Room for evidence goes to what blocks first.
     room = Room()
     urgent = sorted(rows, key=lambda row: row.standing != "blocks")
-    full = {row.anchor: _finding(row, result, room) for row in urgent if not _idle(row.finding)}
+    related = _related(rows, result.guides)
+    full = {
+        row.anchor: _finding(row, result, room, related.get(row.finding.check, ()))
+        for row in urgent
+        if not _idle(row.finding)
+    }
     return tuple(
         FamilyView(
             family.name,
@@ -224,11 +231,25 @@ def _families(rows: tuple[Row, ...], result: AuditResult) -> tuple[FamilyView, .
     )
 
 
+def _related(rows: tuple[Row, ...], guides: Mapping[str, Guide]) -> dict[str, tuple[Row, ...]]:
+    """By check, the worst findings of the checks that it names as related, or that name it."""
+    order = list(MARKS)
+    worst: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: order.index(row.finding.outcome)):
+        worst.setdefault(row.finding.check, row)
+    named = [(one, other) for one, guide in guides.items() for other in guide.related]
+    found: dict[str, dict[str, Row]] = {}
+    for one, other in (*named, *((other, one) for one, other in named)):
+        if other in worst and one != other:
+            found.setdefault(one, {})[other] = worst[other]
+    return {check: tuple(others.values()) for check, others in found.items()}
+
+
 def _idle(finding: Finding) -> bool:
     return finding.outcome is Outcome.NOT_APPLICABLE and finding.measurement is None
 
 
-def _finding(row: Row, result: AuditResult, room: Room) -> FindingView:
+def _finding(row: Row, result: AuditResult, room: Room, related: tuple[Row, ...]) -> FindingView:
     finding = row.finding
     guide = result.guides.get(finding.check, Guide("", ""))
     measured = finding.measurement
@@ -244,6 +265,7 @@ def _finding(row: Row, result: AuditResult, room: Room) -> FindingView:
         note=note,
         reading=_unquoted(guide.reading) if measured else "",
         remedy=_unquoted(guide.remedy) if finding.outcome in _TROUBLE else "",
+        related=related,
         evidence=tuple(
             evidence_view(piece, room) for piece in (measured.evidence if measured else ())
         ),

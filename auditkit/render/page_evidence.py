@@ -209,6 +209,6 @@ def _examples(evidence: Examples, room: Room) -> ExamplesView:
 
 
 def _heats(evidence: ScoredTexts, room: Room) -> heat.HeatsView:
-    kept = heat.fitting(evidence, room.left)
+    kept = heat.fitting(evidence.rows[:EVIDENCE_ROWS], room.left)
     room.left -= sum(map(heat.cells, kept))
     return heat.heats_view(evidence.title, kept, len(evidence.rows) - len(kept))

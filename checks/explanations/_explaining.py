@@ -18,6 +18,9 @@ from auditkit.finding import Measurement
 USUAL = ("lime", "shap", "integrated-gradients", "occlusion")
 """Methods that are audited unless the configuration names others."""
 
+DRAWING = frozenset({"lime", "kernel-shap", "random"})
+"""Methods that draw random numbers: another seed gives another explanation."""
+
 Span = tuple[float, float]
 """Shares of a check that are done before and after a part of it."""
 
@@ -85,7 +88,7 @@ def explainer_of(context: Context) -> Explainer:
     """The explainer, for inputs that can be explained.
 
     Raises:
-        NotApplicable: They are not texts.
+        NotApplicable: They are not texts, or there is none.
     """
     if not len(context.data):
         raise NotApplicable("there are no rows.")
@@ -210,6 +213,15 @@ def _restored(record: Mapping[str, Any], method: str, text: str, label: int) -> 
         margins=None if margins is None else np.array(margins, dtype=np.float64),
         asked=record["asked"],
         note=record["note"],
+    )
+
+
+def said_of(context: Context, explained: Explained) -> tuple[str, ...]:
+    """What the model says of each example, for the report: "positive, 0.93"."""
+    names = context.data.class_names
+    return tuple(
+        f"{names[label]}, {score:.2f}"
+        for label, score in zip(explained.labels.tolist(), explained.scores.tolist(), strict=True)
     )
 
 

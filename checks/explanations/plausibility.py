@@ -13,6 +13,7 @@ from auditkit.errors import NotApplicable
 from auditkit.finding import Measurement, Severity
 from auditkit.metrics.example_means import Sample
 from auditkit.metrics.plausibility import Marked, marked_words, plausibility_measurements
+from auditkit.metrics.shown_examples import Shown
 from auditkit.model import Capability
 
 from ._explaining import (
@@ -22,6 +23,7 @@ from ._explaining import (
     drawn_examples,
     explainer_of,
     left_out,
+    said_of,
     unusable,
     usable,
 )
@@ -111,7 +113,13 @@ def plausibility(context: Context, params: Params) -> Iterator[Measurement]:
         span = (done / len(methods), (done + 1) / len(methods))
         effort = params.effort(explainer.seed)
         found[method] = attributions(context, method, explained, effort, span, "label")
-    marked = _marked(context, answered, explained, share, params)
+    marked = Marked(
+        sample=Sample(explained.ids, explained.clusters, params.minimum_examples),
+        texts=explained.texts,
+        spans=tuple((context.data.rationales or ())[row] or () for row in explained.rows),
+        share=share,
+        seed=explainer.seed,
+    )
     wrong = int((answered.labels != explained.labels).sum())
     notes = (
         f"The labelled class is explained; the model answers another one in {wrong:,} of "
@@ -121,7 +129,9 @@ def plausibility(context: Context, params: Params) -> Iterator[Measurement]:
     if unexplained:
         notes += f" {unexplained:,} explanations are empty and count as a random order."
     notes = f"{notes} {left_out(params, blocked)}".strip()
-    yield from plausibility_measurements(context, marked, found, notes, params.show)
+    yield from plausibility_measurements(
+        context, marked, found, notes, _shown(context, answered, explained, params)
+    )
     yield from unusable("advantage", params, blocked)
 
 
@@ -129,7 +139,7 @@ def _marked_rows(context: Context) -> tuple[NDArray[np.int64], float]:
     """Rows in which some words are marked and others not; the mean share of marked words."""
     rows, shares = [], []
     for row, spans in enumerate(context.data.rationales or ()):
-        flags = marked_words(context.data.inputs[row], spans or ())
+        flags = marked_words(context.data.inputs[row], spans) if spans else np.zeros(0, dtype=bool)
         if flags.any():
             shares.append(float(flags.mean()))
             if not flags.all():
@@ -146,23 +156,11 @@ def _by_label(context: Context, answered: Explained) -> Explained:
     return replace(answered, labels=labels, scores=scores[np.arange(len(labels)), labels])
 
 
-def _marked(
-    context: Context, answered: Explained, explained: Explained, share: float, params: Params
-) -> Marked:
-    data, names = context.data, context.data.class_names
-    assert data.rationales is not None, "the check needs Capability.RATIONALES"
-    said = [
-        f"labelled {names[label]}; the model answers {names[answer]} ({score:.2f})"
-        for label, answer, score in zip(
-            explained.labels, answered.labels, answered.scores, strict=True
-        )
-    ]
-    return Marked(
-        sample=Sample(explained.ids, explained.clusters, params.minimum_examples),
-        texts=explained.texts,
-        spans=tuple(data.rationales[row] or () for row in explained.rows),
-        share=share,
-        said=tuple(said),
-        labels=tuple(names[label] for label in explained.labels),
-        seed=explainer_of(context).seed,
+def _shown(context: Context, answered: Explained, explained: Explained, params: Params) -> Shown:
+    names = context.data.class_names
+    labels = tuple(names[label] for label in explained.labels)
+    said = tuple(
+        f"labelled {label}; the model answers {answer}"
+        for label, answer in zip(labels, said_of(context, answered), strict=True)
     )
+    return Shown(said, labels, params.show)

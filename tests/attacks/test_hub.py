@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from auditkit import interleaving
 from auditkit.attacks import (
     AttackOutcome,
     AttackSettings,
@@ -115,7 +116,7 @@ def test_an_example_that_takes_too_long_is_a_timeout_and_stops_no_other(
     examples, predictor, monkeypatch
 ):
     now = [0.0]
-    monkeypatch.setattr(hub.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(interleaving.time, "perf_counter", lambda: now[0])
     slow = examples[0][0]
 
     def ask(texts: list[str]) -> Predictions:
@@ -133,7 +134,7 @@ def test_an_example_that_takes_too_long_is_a_timeout_and_stops_no_other(
 
 def test_the_time_of_an_example_is_its_share_of_the_models(examples, predictor, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(hub.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(interleaving.time, "perf_counter", lambda: now[0])
 
     def ask(texts: list[str]) -> Predictions:
         now[0] += 1.0 * len(texts)

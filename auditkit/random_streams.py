@@ -1,9 +1,10 @@
-"""Random numbers of one example: the global generators TextAttack draws from, kept apart."""
+"""Random numbers of one example: the global generators that libraries draw from, kept apart."""
 
 from __future__ import annotations
 
 import hashlib
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +13,9 @@ import numpy as np
 
 
 class RandomStreams:
-    """A state of the generators of `random`, numpy and torch.
+    """A state of the generators of `random`, numpy and, where it is loaded, torch.
 
-    TextAttack and scipy draw from the global ones. Each example carries its own state, put in
+    TextAttack, SHAP and scipy draw from the global ones. Each example carries its own state, put in
     place when the example goes on and taken back when it stops, so that it draws the same numbers
     however many others run between.
     """
@@ -24,32 +25,33 @@ class RandomStreams:
 
     @classmethod
     def seeded(cls, seed: int) -> RandomStreams:
-        """The state after TextAttack's own `set_seed(seed)`. The global state stays as it is."""
-        import torch
-
+        """The state after all are seeded with `seed`. The global state stays as it is."""
         before = cls()
         random.seed(seed)
         np.random.seed(seed)
-        torch.default_generator.manual_seed(seed)
+        if torch := _torch():
+            torch.default_generator.manual_seed(seed)
         streams = cls()
         before.use()
         return streams
 
     def keep(self) -> None:
         """Remember the state the generators are in now."""
-        import torch
-
+        torch = _torch()
         self._python = random.getstate()
         self._numpy: Any = np.random.get_state(legacy=False)
-        self._torch = torch.default_generator.get_state()
+        self._torch = torch.default_generator.get_state() if torch else None
 
     def use(self) -> None:
         """Put the generators into this state."""
-        import torch
-
         random.setstate(self._python)
         np.random.set_state(self._numpy)
-        torch.default_generator.set_state(self._torch)
+        if self._torch is not None and (torch := _torch()):
+            torch.default_generator.set_state(self._torch)
+
+
+def _torch() -> Any:
+    return sys.modules.get("torch")
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def untouched_randomness() -> Iterator[None]:
         before.use()
 
 
-def seed_of(seed: int, recipe: str, example: str) -> int:
+def seed_of(seed: int, purpose: str, example: str) -> int:
     """Seed of one example, 32 bits. It depends on the text, not on its position or neighbours."""
-    digest = hashlib.sha256(f"{seed}\0{recipe}\0{example}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}\0{purpose}\0{example}".encode("utf-8", "replace")).digest()
     return int.from_bytes(digest[:4], "little")

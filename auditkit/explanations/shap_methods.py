@@ -1,0 +1,126 @@
+"""SHAP: what a part of a text adds to the score, averaged over what else is there."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.attribution import Attribution, Effort, Span, without, words_of
+from auditkit.explanations.asking import Ask
+
+ExplainText = Callable[[str, int, Ask, Effort], Attribution]
+
+
+def partition_shap(tokenizer: Any | None) -> ExplainText:
+    """Partition SHAP (Owen values; Lundberg & Lee 2017) of tokens.
+
+    Values are those of `shap.PartitionExplainer(f, shap.maskers.Text(tokenizer))` after
+    `numpy.random.seed(effort.seed)`, with its own batch size: it decides what is asked next.
+
+    Args:
+        tokenizer: The model's, of transformers; without one, words are masked.
+    """
+
+    def explain(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
+        shap = load_shap()
+        masker = shap.maskers.Text(tokenizer)
+        question, spans = _Question(text, label, ask), _spans(masker.tokenizer, text)
+        if len(spans) < 2:  # shap cannot cluster a single token
+            score, base = question.scores([text, masker.mask_token])
+            return question.answered("shap", spans, np.array([score - base]), base)
+        explainer = shap.PartitionExplainer(question, masker)
+        said = explainer([text], max_evals=effort.evaluations, silent=True)
+        values, base = said.values[0][:, label], float(said.base_values[0][label])
+        return question.answered("shap", spans, values, base)
+
+    return explain
+
+
+def kernel_shap(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
+    """Kernel SHAP (Lundberg & Lee 2017) of words, which are left out of the text.
+
+    Values are those of `shap.KernelExplainer(f, zeros).shap_values(ones, nsamples=effort.samples,
+    l1_reg=False)` after `numpy.random.seed(effort.seed)`, where f leaves out the words marked 0.
+    """
+    shap = load_shap()
+    question, spans = _Question(text, label, ask), words_of(text)
+
+    def with_only(kept: NDArray[np.float64]) -> str:
+        return without(text, [span for span, keep in zip(spans, kept, strict=True) if not keep])
+
+    explainer = shap.KernelExplainer(
+        lambda rows: question([with_only(row) for row in rows]), np.zeros((1, len(spans)))
+    )
+    values = explainer.shap_values(
+        np.ones((1, len(spans))), nsamples=effort.samples, l1_reg=False, silent=True
+    )
+    base = float(explainer.expected_value[label])
+    found = question.answered("kernel-shap", spans, values[0][:, label], base)
+    if effort.samples != "auto" and effort.samples < 2 * len(spans):
+        return replace(found, note=f"{effort.samples} samples are few for {len(spans)} words.")
+    return found
+
+
+def load_shap() -> Any:
+    """The library, without compiling what it would compile for 10 seconds in every process.
+
+    As plain Python these functions take no longer than as compiled code: a text has few tokens.
+    """
+    if "shap" not in sys.modules:
+        import numba
+
+        settings: Any = numba.config
+        before, settings.DISABLE_JIT = settings.DISABLE_JIT, True
+        try:
+            import shap  # noqa: F401
+        finally:
+            settings.DISABLE_JIT = before
+    return importlib.import_module("shap")
+
+
+class _Question:
+    """What is explained; asks the model, and counts the texts."""
+
+    def __init__(self, text: str, label: int, ask: Ask) -> None:
+        self._text, self._label, self._ask = text, label, ask
+        self._asked = 0
+
+    def __call__(self, texts: Sequence[Any]) -> NDArray[np.float64]:
+        """Probabilities of all classes."""
+        self._asked += len(texts)
+        return self._ask([str(text) for text in texts])
+
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """Probabilities of the class that is explained."""
+        found: list[float] = self(texts)[:, self._label].tolist()
+        return found
+
+    def answered(
+        self, method: str, spans: Sequence[Span], values: NDArray[Any], base: float
+    ) -> Attribution:
+        """The attribution. Special tokens stand nowhere, and are left out with their weight of 0.
+
+        The total is the score of the text as it stands, not as the library writes it anew.
+        """
+        inked = [index for index, (start, end) in enumerate(spans) if start < end]
+        (score,) = self.scores([self._text])
+        return Attribution(
+            method,
+            self._text,
+            self._label,
+            tuple((spans[index],) for index in inked),
+            np.asarray(values, dtype=np.float64)[inked],
+            total=score - base,
+            asked=self._asked,
+        )
+
+
+def _spans(tokenizer: Any, text: str) -> list[Span]:
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    return [(0, 0) if one is None else (int(one[0]), int(one[1])) for one in offsets]
