@@ -71,9 +71,9 @@ def completeness(context: Context, params: Params) -> Iterator[Measurement]:
         silently when they are given too little to compute with.
 
     How to read it:
-        0 incomplete is what both methods promise. The table has the errors in units of the score as
-        well: a probability for SHAP, what the method itself explains for others. 29 examples
-        without an error are needed for a pass at the default limit.
+        0 incomplete is what both methods promise, and what a MiniLM for SST-2 has with 50 steps.
+        The table has the errors in units of probability as well. 29 examples without an error are
+        needed for a pass at the default limit.
 
     What to do:
         For integrated gradients raise `params.steps`: the sum over steps stands for an integral,

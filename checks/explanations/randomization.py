@@ -116,11 +116,11 @@ def randomization(context: Context, params: Params) -> Iterator[Measurement]:
     How to read it:
         A similarity near 0 is what weights without anything in common give, 1 is an explanation
         that does not depend on the model. The curve shows where on the way down it changes. A
-        random response near 0 belongs to a model that has learnt to read: 0.03 for a MiniLM that is
-        right in 87 % of SST-2, 0.11 for one that is right in 67 % of a harder task. 0.5 is as much
-        as random weights give, and 0.3 to 0.4 what a new head on a trained body gives. The signed
-        similarity tells for and against apart. A rise in complexity says that the model's own
-        explanations single words out and those of random copies less so.
+        random response near 0 belongs to a model that has learnt to read: 0.01 to 0.03 for a MiniLM
+        that is right in 87 % of SST-2, 0.11 for one that is right in 67 % of a harder task. 0.5 is
+        as much as random weights give (0.3 to 0.8, by luck), and 0.2 to 0.4 what a new head on a
+        trained body gives. The signed similarity tells for and against apart. A rise in complexity
+        says that the model's own explanations single words out and those of random copies less so.
 
     What to do:
         Do not show explanations by a method that fails. When the random response fails, the model
