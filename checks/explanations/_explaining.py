@@ -94,7 +94,7 @@ def explainer_of(context: Context) -> Explainer:
         raise NotApplicable("there are no rows.")
     if not all(isinstance(text, str) for text in context.data.inputs):
         raise NotApplicable("the inputs are not texts.")
-    assert context.explainer is not None, "the check needs Capability.NEW_INPUTS"
+    assert context.explainer is not None, "the check needs Capability.EXPLANATIONS"
     return context.explainer
 
 
@@ -135,7 +135,7 @@ def drawn_examples(
     rows = np.sort(rng.permutation(np.array([*first.values()], dtype=np.int64))[:wanted])
     texts = tuple(inputs[row] for row in rows)
     answers = context.predictor.predict(texts)
-    assert answers.probabilities is not None, "the check needs Capability.PROBABILITIES"
+    assert answers.probabilities is not None, "the check needs Capability.EXPLANATIONS"
     return Explained(
         rows=rows,
         texts=texts,

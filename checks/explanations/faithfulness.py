@@ -58,7 +58,7 @@ class Params(ExplanationParams):
     "explanations.faithfulness",
     title="Explanations name the words that the answer rests on",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     grows_with="examples",
     limits=(

@@ -42,7 +42,7 @@ class Params(ExplanationParams):
     "explanations.sensitive-term-mass",
     title="Answers do not rest on the words that name a group of people",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     grows_with="examples",
     limits=(

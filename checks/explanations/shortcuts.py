@@ -40,7 +40,7 @@ class Params(ExplanationParams):
     "explanations.shortcuts",
     title="Answers do not hang on a single word",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     grows_with="examples",
     limits=(
