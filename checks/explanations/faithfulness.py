@@ -113,12 +113,12 @@ def faithfulness(context: Context, params: Params) -> Iterator[Measurement]:
     How to read it:
         An advantage of 0.3 in comprehensiveness says that the words the method names take 0.3 more
         off the probability than as many random words. Random weights have an advantage of 0. The
-        limit is above 0, so that they can be shown to fail (100 examples are mostly enough) instead of
-        lying on the limit for ever: at 0.05 a method must be worth five points of probability. On a
-        MiniLM for SST-2 occlusion and integrated gradients are worth 40. The most faithful method
-        is named with its interval and its lead over the next. Words of equal weight are taken in
-        random order: a method that says nothing is as good as chance. The other three metrics are
-        reported; they mostly agree, and judging all four would make each less certain.
+        limit is above 0, so that they can be shown to fail (100 examples are mostly enough) instead
+        of lying on the limit for ever: at 0.05 a method must be worth five points of probability.
+        On a MiniLM for SST-2 occlusion and integrated gradients are worth 40. The most faithful
+        method is named with its interval and its lead over the next. Words of equal weight are
+        taken in random order: a method that says nothing is as good as chance. The other three
+        metrics are reported; they mostly agree, and judging all four would make each less certain.
 
     What to do:
         Show users the most faithful method, and drop those that fail. For integrated gradients
