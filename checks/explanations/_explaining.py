@@ -13,6 +13,7 @@ from auditkit.attribution import Attribution, Effort, Samples
 from auditkit.check import Context, Explainer
 from auditkit.data import unit_id
 from auditkit.errors import NotApplicable
+from auditkit.explanations.methods import method_named
 from auditkit.finding import Measurement
 
 USUAL = ("lime", "shap", "integrated-gradients", "occlusion")
@@ -53,6 +54,8 @@ class ExplanationParams:
             raise ValueError("show must be at least 0")
         if len(set(self.methods)) < len(self.methods):
             raise ValueError("methods must name none twice")
+        for name in self.methods:
+            method_named(name)
         self.effort()
 
     def effort(self, seed: int = 0) -> Effort:
