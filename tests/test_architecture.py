@@ -66,7 +66,7 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
-FOR_CHECKS = {"attacks"}
+FOR_CHECKS = {"attacks", "explanations"}
 """Engines a check may use besides the first three layers: they ask the model only through the
 function they are handed."""
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -13,6 +13,7 @@ from auditkit.attribution import Attribution, Effort, Samples
 from auditkit.check import Context, Explainer
 from auditkit.data import unit_id
 from auditkit.errors import NotApplicable
+from auditkit.explanations.methods import method_named
 from auditkit.finding import Measurement
 
 USUAL = ("lime", "shap", "integrated-gradients", "occlusion")
@@ -53,6 +54,8 @@ class ExplanationParams:
             raise ValueError("show must be at least 0")
         if len(set(self.methods)) < len(self.methods):
             raise ValueError("methods must name none twice")
+        for name in self.methods:
+            method_named(name)
         self.effort()
 
     def effort(self, seed: int = 0) -> Effort:
@@ -94,7 +97,7 @@ def explainer_of(context: Context) -> Explainer:
         raise NotApplicable("there are no rows.")
     if not all(isinstance(text, str) for text in context.data.inputs):
         raise NotApplicable("the inputs are not texts.")
-    assert context.explainer is not None, "the check needs Capability.NEW_INPUTS"
+    assert context.explainer is not None, "the check needs Capability.EXPLANATIONS"
     return context.explainer
 
 
@@ -135,7 +138,7 @@ def drawn_examples(
     rows = np.sort(rng.permutation(np.array([*first.values()], dtype=np.int64))[:wanted])
     texts = tuple(inputs[row] for row in rows)
     answers = context.predictor.predict(texts)
-    assert answers.probabilities is not None, "the check needs Capability.PROBABILITIES"
+    assert answers.probabilities is not None, "the check needs Capability.EXPLANATIONS"
     return Explained(
         rows=rows,
         texts=texts,

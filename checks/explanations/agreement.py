@@ -34,7 +34,7 @@ class Params(ExplanationParams):
     "explanations.agreement",
     title="No two methods of explanation contradict each other",
     severity=Severity.LOW,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     limits=(
         Limit(

@@ -46,7 +46,7 @@ class Params(ExplanationParams):
     "explanations.completeness",
     title="The weights of an explanation add up to the score that they explain",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     grows_with="examples",
     limits=(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from auditkit.attribution import Attribution, words_of
 from auditkit.check import Context, Limit, check
 from auditkit.errors import NotApplicable
-from auditkit.finding import Measurement, ScoredTexts, Severity
+from auditkit.finding import Measurement, Severity
 from auditkit.metrics.example_means import Sample
 from auditkit.metrics.faithfulness import (
     Settings,
@@ -17,11 +17,9 @@ from auditkit.metrics.faithfulness import (
     faithfulness_measurements,
 )
 from auditkit.metrics.removal import Grid
-from auditkit.metrics.shown_examples import examples_to_show, heat_map
 from auditkit.model import Capability
 
 from ._explaining import (
-    Explained,
     ExplanationParams,
     attributions,
     drawn_examples,
@@ -30,6 +28,7 @@ from ._explaining import (
     unusable,
     usable,
 )
+from ._heat_maps import heat_maps
 
 _FEWEST_WORDS = 2
 """Of one word there is nothing to put in order."""
@@ -58,7 +57,7 @@ class Params(ExplanationParams):
     "explanations.faithfulness",
     title="Explanations name the words that the answer rests on",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     grows_with="examples",
     limits=(
@@ -161,7 +160,8 @@ def faithfulness(context: Context, params: Params) -> Iterator[Measurement]:
         found[method] = attributions(context, method, explained, effort, span)
     weighed = [_weighed(name, [said[place] for place in kept]) for name, said in found.items()]
     settings = Settings(Grid(params.fractions, params.points), params.random_orders)
-    more = _heat_maps(context, explained, found, params.show)
+    title = "What each method says of some answers"
+    more = heat_maps(context, explained, [*found.values()], title, params.show)
     measured = faithfulness_measurements(context, examples, weighed, settings, more)
     note = left_out(params, blocked)
     if len(kept) < len(words):
@@ -175,19 +175,3 @@ def faithfulness(context: Context, params: Params) -> Iterator[Measurement]:
 def _weighed(method: str, said: Sequence[Attribution]) -> Weighed:
     weights = tuple(one.of_words(words_of(one.text)) for one in said)
     return Weighed(method, weights, sum(not one.features for one in said))
-
-
-def _heat_maps(
-    context: Context, explained: Explained, found: Mapping[str, list[Attribution]], show: int
-) -> tuple[ScoredTexts, ...]:
-    """Some answers, with what every method says of them."""
-    data = context.data.rows(explained.rows)
-    names, right = data.class_names, None
-    if data.labels is not None:
-        right = data.labels == explained.labels
-    rows = []
-    for place, why in examples_to_show(explained.scores, right, data.groups, show):
-        answer = names[int(explained.labels[place])]
-        said = f"{answer}, {explained.scores[place]:.2f}: {why}"
-        rows.append(heat_map(said, [each[place] for each in found.values()], answer))
-    return (ScoredTexts("What each method says of some answers", tuple(rows)),) if rows else ()

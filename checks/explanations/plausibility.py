@@ -38,12 +38,7 @@ class Params(ExplanationParams):
     "explanations.plausibility",
     title="Explanations name the words that people marked, better than chance would",
     severity=Severity.LOW,
-    needs={
-        Capability.NEW_INPUTS,
-        Capability.PROBABILITIES,
-        Capability.LABELS,
-        Capability.RATIONALES,
-    },
+    needs={Capability.EXPLANATIONS, Capability.LABELS, Capability.RATIONALES},
     params=Params,
     limits=(
         Limit("best_auprc", "min", None, means="the AUPRC of the method that agrees best"),

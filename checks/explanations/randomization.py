@@ -61,7 +61,7 @@ class Params(ExplanationParams):
     "explanations.randomization",
     title="Explanations change when the model forgets what it has learnt",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES, Capability.WHITE_BOX},
+    needs={Capability.EXPLANATIONS, Capability.WHITE_BOX},
     params=Params,
     grows_with="examples",
     limits=(

@@ -21,10 +21,11 @@ from ._explaining import (
     attributions,
     drawn_examples,
     explainer_of,
+    left_out,
+    unusable,
     usable,
 )
 from ._heat_maps import heat_maps, is_right
-from ._left_out import left_out, unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Params(ExplanationParams):
     "explanations.sensitive-term-mass",
     title="Answers do not rest on the words that name a group of people",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     grows_with="examples",
     limits=(
@@ -122,11 +123,11 @@ def sensitive_term_mass(context: Context, params: Params) -> Iterator[Measuremen
     counted = (
         f"{len(rows):,} of {len(context.data):,} rows have a term, {len(explained):,} were drawn."
     )
-    counted += "" if params.methods else left_out(blocked)
+    counted = f"{counted} {left_out(params, blocked)}".rstrip()
     title = "Explained examples with a term"
     shown = heat_maps(context, explained, found, title, params.show)
     yield from mass_measurements(context, sample, masses, counted, shown)
-    yield from unusable("excess", params.methods, blocked)
+    yield from unusable("excess", params, blocked)
 
 
 def _sample(

@@ -13,9 +13,15 @@ from auditkit.metrics.shortcuts import Corpus, candidates, folded_words, removed
 from auditkit.metrics.word_dependence import changed_texts, dependence, importance_chart
 from auditkit.model import Capability
 
-from ._explaining import ExplanationParams, attributions, drawn_examples, usable
+from ._explaining import (
+    ExplanationParams,
+    attributions,
+    drawn_examples,
+    left_out,
+    unusable,
+    usable,
+)
 from ._heat_maps import heat_maps
-from ._left_out import left_out, unusable
 
 EXPLAINED = 0.8
 """Share of the check that explaining takes; the rest asks about texts without a word."""
@@ -40,7 +46,7 @@ class Params(ExplanationParams):
     "explanations.shortcuts",
     title="Answers do not hang on a single word",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     grows_with="examples",
     limits=(
@@ -108,7 +114,7 @@ def shortcuts(context: Context, params: Params) -> Iterator[Measurement]:
     said = f"{len(explained):,} texts are explained."
     if rare:
         said += f" {rare:,} words with weight stand in too few texts with their answer to be tried."
-    said += "" if params.methods else left_out(blocked)
+    said = f"{said} {left_out(params, blocked)}".rstrip()
     if tried:
         results = removed(context, corpus, tried, params.rows, EXPLAINED)
         shown = (
@@ -127,7 +133,7 @@ def shortcuts(context: Context, params: Params) -> Iterator[Measurement]:
             f"{params.minimum_examples:,} texts with its answer. {said}"
         )
         yield Measurement("dependence", None, 0, None, note=note, counted="texts")
-    yield from unusable("dependence", params.methods, blocked)
+    yield from unusable("dependence", params, blocked)
 
 
 def _corpus(context: Context) -> Corpus:

@@ -55,7 +55,7 @@ class Params(ExplanationParams):
     "explanations.stability",
     title="An explanation stays when only a slip, capitals or random numbers change",
     severity=Severity.MEDIUM,
-    needs={Capability.NEW_INPUTS, Capability.PROBABILITIES},
+    needs={Capability.EXPLANATIONS},
     params=Params,
     limits=(
         Limit(

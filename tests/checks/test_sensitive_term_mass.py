@@ -190,7 +190,7 @@ def test_every_method_is_judged_and_a_blocked_one_is_named():
     found = findings(data(texts()), on_places, {"shap": "there is no shap"}, methods=())
     parts = {f.measurement.slice for f in found if f.measurement.name == "excess"}
     assert parts == {"lime", "integrated-gradients", "occlusion"}
-    assert "shap (there is no shap)" in named(found, "excess").measurement.note
+    assert "shap, there is no shap" in named(found, "excess").measurement.note
 
 
 def test_a_blocked_method_that_is_asked_for_is_a_measurement_of_nothing():

@@ -205,7 +205,7 @@ def test_inputs_that_are_no_texts_are_not_applicable():
 def test_a_blocked_method_is_named_or_a_measurement_of_nothing():
     blocked = {"shap": "there is no shap"}
     (found,) = findings(data(), looks, weight_of_looking, blocked, methods=())
-    assert "shap (there is no shap)" in found.measurement.note
+    assert "shap, there is no shap" in found.measurement.note
     _, missing = findings(data(), looks, weight_of_looking, blocked, methods=("lime", "shap"))
     assert missing.outcome is Outcome.INCONCLUSIVE
     assert "there is no shap" in missing.message
