@@ -49,10 +49,11 @@ METHODS: Mapping[str, Method] = {
     "kernel-shap": Method(lambda _: kernel_shap, packages=("shap", "greenlet"), in_flight=_FEW),
     "integrated-gradients": Method(
         inside=lambda box, text, label, effort: box.integrated_gradients(text, label, effort.steps),
-        packages=("captum",),
+        packages=("captum", "matplotlib"),
     ),
     "gradient-x-input": Method(
-        inside=lambda box, text, label, _: box.gradient_x_input(text, label), packages=("captum",)
+        inside=lambda box, text, label, _: box.gradient_x_input(text, label),
+        packages=("captum", "matplotlib"),
     ),
     "attention-rollout": Method(inside=lambda box, text, *_: box.attention_rollout(text)),
     "occlusion": Method(lambda _: occlusion, packages=("greenlet",)),
