@@ -37,7 +37,10 @@ FLOORS = (
     Floor("evaluate", "0.4.3", "metrics of Hugging Face evaluate"),
     Floor("datasets", "3.0", "hub data sets"),
     Floor("textattack", "0.3.11", "adversarial attacks"),
-    Floor("greenlet", "3.0", "adversarial attacks"),
+    Floor("greenlet", "3.0", "adversarial attacks and explanations"),
+    Floor("lime", "0.2.0.1", "explanations by LIME"),
+    Floor("shap", "0.47", "explanations by SHAP"),
+    Floor("captum", "0.8", "explanations by gradients"),
     Floor("onnx", "1.17", 'model.backend = "onnx"'),
     Floor("onnxruntime", "1.20", 'model.backend = "onnx"'),
 )
