@@ -185,6 +185,29 @@ def attributions(
     return [found[position] for position in range(len(explained))]
 
 
+def explained_by(
+    methods: Sequence[str],
+    context: Context,
+    params: ExplanationParams,
+    explained: Explained,
+    share: float = 1.0,
+) -> dict[str, list[Attribution]]:
+    """What each method says of the examples, drawn by the audit's seed; see `attributions`.
+
+    Args:
+        methods: Those that can be used.
+        context: Explainer and kept parts.
+        params: What each explanation may cost.
+        explained: The examples.
+        share: The share of the check that is done afterwards.
+    """
+    effort, found = params.effort(explainer_of(context).seed), {}
+    for done, method in enumerate(methods):
+        span = (share * done / len(methods), share * (done + 1) / len(methods))
+        found[method] = attributions(context, method, explained, effort, span)
+    return found
+
+
 def _name(part: str, method: str, effort: Effort, example: str) -> str:
     return f"{part}/{method}/{effort.seed}/{example}"
 

@@ -15,9 +15,8 @@ from auditkit.model import Capability
 
 from ._explaining import (
     ExplanationParams,
-    attributions,
     drawn_examples,
-    explainer_of,
+    explained_by,
     left_out,
     said_of,
     unusable,
@@ -94,11 +93,7 @@ def agreement(context: Context, params: Params) -> Iterator[Measurement]:
             f"{methods[0]} alone has no other method to agree with{f' ({others})' * bool(others)}."
         )
     explained = drawn_examples(context, params.examples)
-    found = {}
-    for done, method in enumerate(methods):
-        span = (done / len(methods), (done + 1) / len(methods))
-        effort = params.effort(explainer_of(context).seed)
-        found[method] = attributions(context, method, explained, effort, span)
+    found = explained_by(methods, context, params, explained)
     names = context.data.class_names
     yield from agreement_measurements(
         context,

@@ -14,9 +14,8 @@ from auditkit.model import Capability
 
 from ._explaining import (
     ExplanationParams,
-    attributions,
     drawn_examples,
-    explainer_of,
+    explained_by,
     left_out,
     unusable,
     usable,
@@ -96,11 +95,8 @@ def completeness(context: Context, params: Params) -> Iterator[Measurement]:
     if not len(explained):
         raise NotApplicable("no text has words.")
     sample = Sample(explained.ids, explained.clusters, params.minimum_examples)
-    effort = params.effort(explainer_of(context).seed)
     judged, unpromised = [], []
-    for index, method in enumerate(methods):
-        span = (index / len(methods), (index + 1) / len(methods))
-        said = attributions(context, method, explained, effort, span)
+    for method, said in explained_by(methods, context, params, explained).items():
         if any(one.features for one in said) and all(one.total is None for one in said):
             unpromised.append(method)
         else:

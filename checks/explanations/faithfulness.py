@@ -21,8 +21,8 @@ from auditkit.model import Capability
 
 from ._explaining import (
     ExplanationParams,
-    attributions,
     drawn_examples,
+    explained_by,
     explainer_of,
     left_out,
     unusable,
@@ -153,11 +153,7 @@ def faithfulness(context: Context, params: Params) -> Iterator[Measurement]:
         sample=Sample(explained.ids, explained.clusters, params.minimum_examples).only(kept),
         seed=explainer_of(context).seed,
     )
-    found: dict[str, list[Attribution]] = {}
-    for index, method in enumerate(methods):
-        span = (index / (len(methods) + 1), (index + 1) / (len(methods) + 1))
-        effort = params.effort(explainer_of(context).seed)
-        found[method] = attributions(context, method, explained, effort, span)
+    found = explained_by(methods, context, params, explained, len(methods) / (len(methods) + 1))
     weighed = [_weighed(name, [said[place] for place in kept]) for name, said in found.items()]
     settings = Settings(Grid(params.fractions, params.points), params.random_orders)
     title = "What each method says of some answers"

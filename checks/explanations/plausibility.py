@@ -19,8 +19,8 @@ from auditkit.model import Capability
 from ._explaining import (
     Explained,
     ExplanationParams,
-    attributions,
     drawn_examples,
+    explained_by,
     explainer_of,
     left_out,
     said_of,
@@ -103,11 +103,7 @@ def plausibility(context: Context, params: Params) -> Iterator[Measurement]:
         raise NotApplicable("in no row people marked some of the words but not all.")
     answered = drawn_examples(context, params.examples, rows)
     explained = _by_label(context, answered)
-    found = {}
-    for done, method in enumerate(methods):
-        span = (done / len(methods), (done + 1) / len(methods))
-        effort = params.effort(explainer.seed)
-        found[method] = attributions(context, method, explained, effort, span, "label")
+    found = explained_by(methods, context, params, explained)
     marked = Marked(
         sample=Sample(explained.ids, explained.clusters, params.minimum_examples),
         texts=explained.texts,

@@ -18,8 +18,8 @@ from auditkit.model import Capability
 from ._explaining import (
     Explained,
     ExplanationParams,
-    attributions,
     drawn_examples,
+    explained_by,
     explainer_of,
     left_out,
     unusable,
@@ -115,17 +115,14 @@ def sensitive_term_mass(context: Context, params: Params) -> Iterator[Measuremen
         raise NotApplicable(f"no text has an identity term ({listed}) of {terms.name}.")
     explained = drawn_examples(context, params.examples, rows)
     sample = _sample(context, explained, params, [places[text] for text in explained.texts])
-    found, masses = [], []
-    for place, method in enumerate(methods):
-        span = (place / len(methods), (place + 1) / len(methods))
-        found.append(attributions(context, method, explained, params.effort(), span))
-        masses.append(term_mass(sample, method, found[-1]))
+    found = explained_by(methods, context, params, explained)
+    masses = [term_mass(sample, method, said) for method, said in found.items()]
     counted = (
         f"{len(rows):,} of {len(context.data):,} rows have a term, {len(explained):,} were drawn."
     )
     counted = f"{counted} {left_out(params, blocked)}".rstrip()
     title = "Explained examples with a term"
-    shown = heat_maps(context, explained, found, title, params.show)
+    shown = heat_maps(context, explained, [*found.values()], title, params.show)
     yield from mass_measurements(context, sample, masses, counted, shown)
     yield from unusable("excess", params, blocked)
 

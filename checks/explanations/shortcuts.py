@@ -15,8 +15,8 @@ from auditkit.model import Capability
 
 from ._explaining import (
     ExplanationParams,
-    attributions,
     drawn_examples,
+    explained_by,
     left_out,
     unusable,
     usable,
@@ -104,10 +104,7 @@ def shortcuts(context: Context, params: Params) -> Iterator[Measurement]:
     """
     methods, blocked = usable(context, params.methods)
     explained = drawn_examples(context, params.examples)
-    found = []
-    for place, method in enumerate(methods):
-        span = (EXPLAINED * place / len(methods), EXPLAINED * (place + 1) / len(methods))
-        found.append(attributions(context, method, explained, params.effort(), span))
+    found = [*explained_by(methods, context, params, explained, EXPLAINED).values()]
     corpus = _corpus(context)
     weights = word_weights(found) if len(explained) else []
     tried, rare = candidates(context, weights, corpus, params.words, params.minimum_examples)
