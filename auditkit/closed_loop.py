@@ -28,7 +28,7 @@ from auditkit.metrics.shifted import can_choose
 from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
 from auditkit.model import Capability, Predictions
 from auditkit.models.thresholded import ThresholdedModel
-from auditkit.models.transformers_loading import local_folder
+from auditkit.models.transformers_loading import as_run, in_folder, local_folder
 from auditkit.network import settle_network
 from auditkit.observer import Observer, Silent
 from auditkit.plan import make_plan, remedy_params
@@ -36,9 +36,11 @@ from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import Registry, load_registry
-from auditkit.remedy import Remedy, RemedyError
+from auditkit.remedy import Need, Remedy, RemedyError
 from auditkit.render.mitigation_page import render
 from auditkit.result import AuditResult
+from auditkit.run_as import FILE_NAME as RUN_AS
+from auditkit.run_as import QUANTIZED, RunAs
 from auditkit.run_store import HISTORY_NAME, read_state
 from auditkit.side_by_side import Judged, SideBySide
 from auditkit.store import StoreError, write_atomic
@@ -52,7 +54,12 @@ from auditkit.training import (
     remedy_rows,
     require,
 )
-from auditkit.training.rows import names_validation_rows, validated_on
+from auditkit.training.rows import (
+    names_training_rows,
+    names_validation_rows,
+    no_rows,
+    validated_on,
+)
 
 RECORD_NAME, PAGE_NAME = "mitigation.json", "mitigation.html"
 _AUDIT, _BEFORE = "audit", "before"
@@ -86,6 +93,7 @@ def mitigate(
     folder = Path(out)
     registry = load_registry([Path(plugin) for plugin in settings.plugins])
     chosen = [_chosen(settings, registry, id, allow_same_attack) for id in _distinct(remedies)]
+    _refuse_run_otherwise(settings)
     cache = open_store(settings.cache)
     with cache or nullcontext():
         bench = _Bench(settings, folder, observer or Silent(), cache)
@@ -96,7 +104,7 @@ def mitigate(
                 f"{settings.model.path} decides by thresholds that were chosen for its scores.",
                 f"Copy the folder without {THRESHOLDS}, and repair that.",
             )
-        rows = remedy_rows(settings, prepared)
+        rows = _rows(chosen, settings, prepared)
         able, failures = _able(chosen, rows)
         before = run(settings, observer, out=folder / _BEFORE).result
         made, failed = bench.all_repaired(able, rows, prepared, before)
@@ -130,6 +138,32 @@ def _settings(config: str | Path | Mapping[str, Any] | AuditConfig) -> AuditConf
             "a remedy trains the weights of a transformers model, and model.path names none."
         )
     return settings
+
+
+def _refuse_run_otherwise(settings: AuditConfig) -> None:
+    """Refuse a model whose answers are not those of the weights that a remedy would change."""
+    folder = local_folder(settings.model, settings.online)
+    if RunAs.of(folder) is not None:
+        raise RemedyError(
+            f"{RUN_AS} in {folder} says how that very model is run.",
+            "Copy the folder without that file and without its graphs, and repair that.",
+        )
+    backend = as_run(settings.model, settings.online).backend
+    if backend in QUANTIZED:
+        raise RemedyError(
+            f'model.backend = "{backend}" audits another model than the saved weights, which a '
+            "remedy would change.",
+            "Leave it out, and quantize the repaired model with latency.quantize-dynamic.",
+        )
+
+
+def _rows(chosen: Sequence[_Chosen], settings: AuditConfig, prepared: Prepared) -> RemedyRows:
+    """What the remedies may see; nothing where none is named and none of them needs any."""
+    needed = any(Need.TRAINING_ROWS in one.remedy.needs for one in chosen)
+    labelled = prepared.data.labels is not None
+    if needed or (labelled and names_training_rows(settings, prepared)):
+        return remedy_rows(settings, prepared)
+    return no_rows(prepared)
 
 
 def _distinct(remedies: Sequence[str]) -> list[str]:
@@ -236,9 +270,8 @@ class _Bench:
         """Apply one remedy, audit what it made, and compare."""
         id, place = chosen.remedy.id, self.folder / chosen.remedy.id
         made, tried = self._made(chosen, rows, prepared, place)
-        update = {"path": str(made.model), "revision": None}
         settings = self.settings.model_copy(
-            update={"model": self.settings.model.model_copy(update=update)}
+            update={"model": in_folder(self.settings.model, made.model)}
         )
         after = run(settings, self.observer, out=place / _AUDIT).result
         self.observer.stage("Comparing")
