@@ -7,6 +7,7 @@ saved weights, and the file in the folder has to be the same, byte for byte.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from auditkit.errors import ModelError
@@ -69,6 +70,5 @@ class GraphFile:
         return f" {self._file.name} in the folder is the same, byte for byte."
 
 
-def _listed(versions: object) -> str:
-    assert isinstance(versions, dict)
+def _listed(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items()) or "unknown versions"

@@ -188,8 +188,9 @@ def int8_model(model: Any) -> tuple[Any, int, int]:
     import torch
 
     linear = sum(isinstance(layer, torch.nn.Linear) for layer in model.modules())
-    quantization: Any = torch.ao.quantization
     try:
+        quantization: Any = torch.ao.quantization  # torch means to do without it one day
+        dynamic: Any = torch.ao.nn.quantized.dynamic
         with warnings.catch_warnings():
             # torch announces that its successor is another package.
             warnings.simplefilter("ignore")
@@ -198,14 +199,13 @@ def int8_model(model: Any) -> tuple[Any, int, int]:
             )
     except Exception as error:
         raise ModelError(f"torch cannot quantize the model: {reason(error)}", USE_TORCH) from error
-    dynamic: Any = torch.ao.nn.quantized.dynamic
     changed = sum(isinstance(layer, dynamic.Linear) for layer in quantized.modules())
     if changed < 2:
         raise ModelError(
             f"torch quantizes linear layers, and of those the model has {linear} that it can.",
             'model.backend = "onnx-int8" quantizes matrix products however they are written.',
         )
-    return quantized, changed, linear
+    return quantized.eval(), changed, linear  # the new layers call themselves in training
 
 
 def int8_graph(forward: TorchForward, traced: Arrays) -> bytes:

@@ -24,7 +24,7 @@ from auditkit.prediction_store import PredictionStore
 from auditkit.run_as import FILE_NAME, RunAs
 from auditkit.training.run_by import run_by
 
-from .test_onnx_backend import saved, store, texts  # noqa: F401 - fixtures
+from .test_onnx_backend import architecture, texts
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -32,7 +32,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 QUANTIZED = ("int8", "onnx-int8")
-HUNDRED = texts(100, seed=9)
+HUNDRED = list(dict.fromkeys(texts(150, seed=9)))[:100]
 
 
 def load(
@@ -59,6 +59,12 @@ def folder(tiny_model: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_model, tmp_path / "model"))
 
 
+@pytest.fixture
+def store(tmp_path: Path):
+    with PredictionStore(tmp_path / "cache") as opened:
+        yield opened
+
+
 # --- another model ------------------------------------------------------------------------------
 
 
@@ -82,9 +88,10 @@ def test_int8_on_torch_is_what_one_line_of_torch_makes(tiny_model, loaded) -> No
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     plain = AutoModelForSequenceClassification.from_pretrained(tiny_model).eval()
     quantization = torch.ao.quantization
-    plain = quantization.quantize_dynamic(
-        plain, {torch.nn.Linear: quantization.per_channel_dynamic_qconfig}
-    )
+    with pytest.warns(DeprecationWarning, match="torchao"):
+        plain = quantization.quantize_dynamic(
+            plain, {torch.nn.Linear: quantization.per_channel_dynamic_qconfig}
+        )
     with torch.inference_mode():
         logits = [plain(**tokenizer(text, return_tensors="pt")).logits for text in HUNDRED[:20]]
     np.testing.assert_allclose(
@@ -163,8 +170,15 @@ def test_a_known_model_and_its_note_are_recalled_without_loading(
 # --- what cannot be quantized -------------------------------------------------------------------
 
 
-def test_a_model_without_linear_layers_is_refused_by_torch_and_not_by_onnx(saved) -> None:  # noqa: F811
-    folder = saved("GPT2")
+def test_a_model_without_linear_layers_is_refused_by_torch_and_not_by_onnx(
+    tiny_model, tmp_path
+) -> None:
+    from transformers import AutoTokenizer
+
+    words, folder = AutoTokenizer.from_pretrained(tiny_model), tmp_path / "m"
+    words.model_input_names = ["input_ids", "attention_mask"]
+    words.save_pretrained(folder)
+    architecture("GPT2").save_pretrained(folder)
     with pytest.raises(ModelError, match="torch quantizes linear layers") as error:
         load(folder, "int8")
     assert "onnx-int8" in error.value.hint
@@ -351,7 +365,7 @@ def test_the_graph_in_the_folder_is_the_audited_one_or_nothing_is_audited(
 def test_a_graph_changed_between_two_audits_is_noticed_though_the_first_is_kept(
     with_graph,
     tmp_path,
-    store,  # noqa: F811 - fixture
+    store,
 ) -> None:
     folder = Path(shutil.copytree(with_graph["onnx"], tmp_path / "m"))
     load(folder, kept=store)
