@@ -118,10 +118,11 @@ class Int8Backend:
                 what its weights come to.
             MissingExtraError: What the backend needs is not installed.
         """
-        if self._file is None:
-            forward, how = _by_torch(torch)
-        else:
-            forward, how = self._by_onnx(torch, traced_batch(tokenizer, parts, max_length))
+        forward, how = (
+            _by_torch(torch)
+            if self._file is None
+            else self._by_onnx(torch, traced_batch(tokenizer, parts, max_length))
+        )
         found = replace(parts, forward=forward, alone=True)
         texts = self._texts or drawn_texts(tokenizer)
         ids = _few(parts.tokens.ids(texts, max_length))
@@ -158,7 +159,7 @@ class Int8Backend:
         return f"int8 movement {texts}{self._file.digest if self._file is not None else ''}"
 
 
-def _by_torch(torch: TorchForward) -> tuple[TorchForward, str]:
+def _by_torch(torch: TorchForward) -> tuple[Forward, str]:
     quantized, changed, linear = int8_model(torch.model)
     version = installed_version("torch")
     forward = TorchForward(quantized, torch.name)

@@ -108,7 +108,7 @@ def _cut(model: Any, name: str, places: Sequence[int]) -> None:
     for place, layer in enumerate(left):
         for part in layer.modules():
             if hasattr(part, "layer_idx"):  # decoders keep what they have seen by it
-                part.layer_idx = place
+                setattr(part, "layer_idx", place)  # noqa: B010 - torch types no such thing
     above, _, last = name.rpartition(".")
     setattr(model.get_submodule(above), last, left)
     kinds = getattr(config, "layer_types", None)
