@@ -62,6 +62,7 @@ from auditkit.training.rows import (
 )
 
 RECORD_NAME, PAGE_NAME = "mitigation.json", "mitigation.html"
+_REGRESSION = "latency.regression"
 _AUDIT, _BEFORE = "audit", "before"
 
 
@@ -84,6 +85,9 @@ def mitigate(
         out: Folder for everything; see above.
         allow_same_attack: Go on although a remedy trains against what the audit judges by.
 
+    Where a remedy is meant to make the model faster and `latency.regression` is asked for, the
+    model before is the baseline of every audit, unless the configuration names another.
+
     Raises:
         AuditkitError: Configuration, data, model or a remedy are unusable, or training failed.
             What was in the folder before is still there.
@@ -94,6 +98,7 @@ def mitigate(
     registry = load_registry([Path(plugin) for plugin in settings.plugins])
     chosen = [_chosen(settings, registry, id, allow_same_attack) for id in _distinct(remedies)]
     _refuse_run_otherwise(settings)
+    settings = _against_the_model_before(settings, chosen)
     cache = open_store(settings.cache)
     with cache or nullcontext():
         bench = _Bench(settings, folder, observer or Silent(), cache)
@@ -155,6 +160,22 @@ def _refuse_run_otherwise(settings: AuditConfig) -> None:
             "remedy would change.",
             "Leave it out, and quantize the repaired model with latency.quantize-dynamic.",
         )
+
+
+def _against_the_model_before(settings: AuditConfig, chosen: Sequence[_Chosen]) -> AuditConfig:
+    """With the model before as the baseline, where speed is at stake and asked for.
+
+    Two audits at different times measure the machine as much as the models; `latency.regression`
+    asks both in turn. A baseline that the configuration names stays.
+    """
+    named = _REGRESSION in settings.checks and settings.checks[_REGRESSION].enabled
+    asked = settings.timing is not None or named
+    if settings.only is not None:
+        asked = _REGRESSION in settings.only
+    faster = any(one.remedy.is_meant_for(_REGRESSION) for one in chosen)
+    if settings.baseline is not None or not (asked and faster):
+        return settings
+    return settings.model_copy(update={"baseline": settings.model})
 
 
 def _rows(chosen: Sequence[_Chosen], settings: AuditConfig, prepared: Prepared) -> RemedyRows:

@@ -37,8 +37,8 @@ def onnx(context: RemedyContext, _: NoParams) -> Path:
         On the CPU, in float32. Long texts and large batches gain little. Embeddings and gradients
         are not shown, so checks that need them do not run on it. The audit makes the graph from
         the weights again and compares it with model.onnx byte for byte, which holds for one
-        version of torch and onnx. To time both models in turn, name the original under
-        [baseline] and ask for `latency.regression`.
+        version of torch and onnx. What is gained shows `latency.regression`, where it is asked
+        for: it times the original and this in turn.
 
     References:
         ONNX Runtime, https://onnxruntime.ai.

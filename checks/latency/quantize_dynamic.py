@@ -50,8 +50,8 @@ def quantize_dynamic(context: RemedyContext, params: Params) -> Path:
         gets other answers than were audited. torch's int8 can differ between kinds of processors;
         for ONNX Runtime weights keep 7 bits, which every processor computes alike. Embeddings and
         gradients are not shown, so checks that need them do not run on it. Word embeddings stay
-        float32. To time both models in turn, name the original under [baseline] and ask for
-        `latency.regression`.
+        float32. What is gained shows `latency.regression`, where it is asked for: it times the
+        original and the quantized model in turn.
 
     References:
         Jacob et al. 2018, Quantization and training of neural networks for efficient

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditkit.config import ModelConfig, parse_config
+from auditkit import fresh_start
+from auditkit.config import AuditConfig, ModelConfig, parse_config
 from auditkit.errors import ConfigError, MissingExtraError, ModelError
 from auditkit.model import Capability
 from auditkit.models import int8_backend, onnx_backend
@@ -22,6 +23,7 @@ from auditkit.models.transformers_loading import as_run
 from auditkit.models.transformers_text import TransformersText, load_transformers
 from auditkit.prediction_store import PredictionStore
 from auditkit.run_as import FILE_NAME, RunAs
+from auditkit.timing import hardware
 from auditkit.training.run_by import run_by
 
 from .test_onnx_backend import architecture, texts
@@ -241,6 +243,26 @@ def test_a_folder_is_audited_as_it_says_it_is_run(folder, loaded) -> None:
     np.testing.assert_array_equal(
         model.predict(HUNDRED).probabilities, loaded["int8"].predict(HUNDRED).probabilities
     )
+
+
+def test_it_is_timed_as_it_is_run_and_so_is_a_new_process(folder, monkeypatch) -> None:
+    (folder / FILE_NAME).write_text(RunAs("int8", {}).to_json())
+    config = AuditConfig.model_validate(
+        {"model": {"path": str(folder)}, "data": {"path": "d.csv", "text": "text"}}
+    )
+    said = hardware(config, load(folder)).said
+    assert (said["backend"], said["device"]) == ("int8", "cpu")
+    assert said["precision"].startswith("int8")
+    seen: list[dict[str, Any]] = []
+
+    def run(command: list[str], **_: Any) -> None:
+        seen.append(json.loads(Path(command[3]).read_text(encoding="utf-8"))["model"])
+        raise ValueError("seen")
+
+    monkeypatch.setattr(fresh_start.subprocess, "run", run)
+    with pytest.raises(ValueError, match="seen"):
+        fresh_start.start_fresh(config.model, ["film"], 1, online=False)
+    assert as_run(ModelConfig(**seen[0]), online=False).backend == "int8"
 
 
 def test_a_backend_that_is_configured_is_obeyed_and_the_report_says_so(folder, loaded) -> None:

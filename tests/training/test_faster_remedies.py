@@ -25,6 +25,7 @@ from auditkit.models.transformers_text import load_transformers
 from auditkit.predictor import SharedPredictor
 from auditkit.registry import load_registry
 from auditkit.remedy import RemedyContext, RemedyError, TrainingRows
+from auditkit.result import AuditResult
 from auditkit.run_as import FILE_NAME, RunAs
 from auditkit.testing import assert_remedy_contract
 from auditkit.training.blocks import OpenedBlocks
@@ -288,6 +289,35 @@ def test_a_backend_that_is_configured_does_not_hide_the_quantized_model(
     config["model"]["backend"] = "torch"
     record = auditkit.mitigate(config, ["latency.quantize-dynamic"], out=tmp_path / "out")
     assert record.repairs[0].comparison.answers_changed > 20
+
+
+def test_speed_is_compared_with_the_model_before_where_it_is_asked_for(
+    save_model, tmp_path
+) -> None:
+    lopsided(tmp_path / "model", save_model)
+    config = configured(tmp_path, films(60, "test", 1))
+    config["only"] = ["quality.metric", "latency.regression"]
+    config["checks"] = {
+        "latency.regression": {
+            "params": {"seconds": 0.5, "most_seconds": 0.5, "warm_up_seconds": 0.2}
+        }
+    }
+    record = auditkit.mitigate(config, ["latency.quantize-dynamic"], out=tmp_path / "out")
+    (repair,) = record.repairs
+    (ratio,) = [change for change in repair.comparison.changes if change.name == "ratio"]
+    assert ratio.meant
+    assert ratio.before is not None
+    assert ratio.after is not None
+    assert ratio.before.value is not None
+    assert ratio.after.value is not None
+    said = AuditResult.from_json((tmp_path / "out" / repair.audit / "result.json").read_bytes())
+    before = record.before.model_digest
+    assert said.subject.assumptions["baseline"] == f"model, SHA-256 {before[:12]}…"
+    assert "int8" in said.subject.assumptions["precision"]
+    config["only"], place = ["quality.metric"], tmp_path / "untimed"
+    repair = auditkit.mitigate(config, ["latency.quantize-dynamic"], out=place).repairs[0]
+    said = AuditResult.from_json((place / repair.audit / "result.json").read_bytes())
+    assert "baseline" not in said.subject.assumptions
 
 
 def test_training_needs_rows_though_quantizing_does_not(save_model, tmp_path) -> None:
