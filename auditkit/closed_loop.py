@@ -228,6 +228,7 @@ def _able(chosen: Sequence[_Chosen], rows: RemedyRows) -> tuple[list[_Chosen], l
     for one in chosen:
         try:
             require(one.remedy, rows)
+            _require_choice(one, rows)
             able.append(one)
         except RemedyError as error:
             errors.append(error)
@@ -235,6 +236,15 @@ def _able(chosen: Sequence[_Chosen], rows: RemedyRows) -> tuple[list[_Chosen], l
     if not able:
         raise errors[0]
     return able, failures
+
+
+def _require_choice(chosen: _Chosen, rows: RemedyRows) -> None:
+    """Refuse a choice among parameters where nothing is there to choose by."""
+    if len(chosen.combinations) > 1 and not len(rows.validation):
+        raise RemedyError(
+            f"{chosen.remedy.id}: there is no row to choose its parameters by.",
+            "Name rows in [training], or leave out its choices.",
+        )
 
 
 def _failure(chosen: _Chosen, error: AuditkitError) -> Failure:

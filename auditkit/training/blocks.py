@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from auditkit.config import ModelConfig
 from auditkit.models.forward import Parts, TorchForward
 from auditkit.models.onnx_backend import traced_batch
 from auditkit.models.tokens import LoadedTokens
-from auditkit.models.transformers_loading import Loaded, inspected, load_parts
+from auditkit.models.transformers_loading import Loaded, inspected, load_parts, silenced
 from auditkit.remedy import RemedyError
 from auditkit.training.fine_tune import save_model
 
@@ -59,7 +60,8 @@ class OpenedBlocks:
         loaded = load_parts(self._source, self._config)
         _cut(loaded.model, self._name, places)
         folder = self._folder / "-".join(map(str, places))
-        save_model(loaded.model, self._source.path, folder)
+        with silenced(import_module("transformers.utils.logging")):
+            save_model(loaded.model, self._source.path, folder)
         again = load_parts(inspected(folder), self._config)
         before, after = (_logits(one) for one in (loaded, again))
         off = float(np.abs(before - after).max())

@@ -327,6 +327,26 @@ def test_training_needs_rows_though_quantizing_does_not(save_model, tmp_path) ->
         auditkit.mitigate(config, ["latency.prune-layers"], out=tmp_path / "out")
 
 
+def test_an_engine_is_chosen_by_the_validation_rows_or_not_at_all(save_model, tmp_path) -> None:
+    lopsided(tmp_path / "model", save_model)
+    rows = films(60, "test", 1)
+    config = configured(tmp_path, rows)
+    config["only"] = ["quality.metric"]
+    config["remedies"] = {"latency.quantize-dynamic": {"choices": {"engine": ["onnx", "torch"]}}}
+    with pytest.raises(RemedyError, match="no row to choose its parameters by"):
+        auditkit.mitigate(config, ["latency.quantize-dynamic"], out=tmp_path / "out")
+    write(
+        tmp_path / "d.csv",
+        rows + films(40, "train", 2) + films(40, "validation", 3),
+        ("text", "label", "split", "group"),
+    )
+    record = auditkit.mitigate(config, ["latency.quantize-dynamic"], out=tmp_path / "out")
+    tried = record.repairs[0].tried
+    assert [one.params["engine"] for one in tried] == ["onnx", "torch"]
+    assert all(one.score < 0.9 for one in tried)  # the quantized models are asked
+    assert sum(one.chosen for one in tried) == 1
+
+
 @pytest.mark.parametrize("way", ["file", "backend"])
 def test_a_model_that_is_run_otherwise_is_not_repaired(save_model, tmp_path, way) -> None:
     lopsided(tmp_path / "model", save_model)
