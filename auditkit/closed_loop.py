@@ -28,7 +28,7 @@ from auditkit.metrics.shifted import can_choose
 from auditkit.mitigation import Failure, Mitigation, Repair, Verdict
 from auditkit.model import Capability, Predictions
 from auditkit.models.thresholded import ThresholdedModel
-from auditkit.models.transformers_loading import local_folder
+from auditkit.models.transformers_loading import as_run, in_folder, local_folder
 from auditkit.network import settle_network
 from auditkit.observer import Observer, Silent
 from auditkit.plan import make_plan, remedy_params
@@ -36,9 +36,11 @@ from auditkit.prediction_store import PredictionStore, open_store
 from auditkit.predictor import SharedPredictor
 from auditkit.preflight import Prepared, prepare
 from auditkit.registry import Registry, load_registry
-from auditkit.remedy import Remedy, RemedyError
+from auditkit.remedy import Need, Remedy, RemedyError
 from auditkit.render.mitigation_page import render
 from auditkit.result import AuditResult
+from auditkit.run_as import FILE_NAME as RUN_AS
+from auditkit.run_as import QUANTIZED, RunAs
 from auditkit.run_store import HISTORY_NAME, read_state
 from auditkit.side_by_side import Judged, SideBySide
 from auditkit.store import StoreError, write_atomic
@@ -52,9 +54,15 @@ from auditkit.training import (
     remedy_rows,
     require,
 )
-from auditkit.training.rows import names_validation_rows, validated_on
+from auditkit.training.rows import (
+    names_training_rows,
+    names_validation_rows,
+    no_rows,
+    validated_on,
+)
 
 RECORD_NAME, PAGE_NAME = "mitigation.json", "mitigation.html"
+_REGRESSION = "latency.regression"
 _AUDIT, _BEFORE = "audit", "before"
 
 
@@ -77,6 +85,9 @@ def mitigate(
         out: Folder for everything; see above.
         allow_same_attack: Go on although a remedy trains against what the audit judges by.
 
+    Where a remedy is meant to make the model faster and `latency.regression` is asked for, the
+    model before is the baseline of every audit, unless the configuration names another.
+
     Raises:
         AuditkitError: Configuration, data, model or a remedy are unusable, or training failed.
             What was in the folder before is still there.
@@ -86,6 +97,8 @@ def mitigate(
     folder = Path(out)
     registry = load_registry([Path(plugin) for plugin in settings.plugins])
     chosen = [_chosen(settings, registry, id, allow_same_attack) for id in _distinct(remedies)]
+    _refuse_run_otherwise(settings)
+    settings = _against_the_model_before(settings, chosen)
     cache = open_store(settings.cache)
     with cache or nullcontext():
         bench = _Bench(settings, folder, observer or Silent(), cache)
@@ -96,7 +109,7 @@ def mitigate(
                 f"{settings.model.path} decides by thresholds that were chosen for its scores.",
                 f"Copy the folder without {THRESHOLDS}, and repair that.",
             )
-        rows = remedy_rows(settings, prepared)
+        rows = _rows(chosen, settings, prepared)
         able, failures = _able(chosen, rows)
         before = run(settings, observer, out=folder / _BEFORE).result
         made, failed = bench.all_repaired(able, rows, prepared, before)
@@ -130,6 +143,48 @@ def _settings(config: str | Path | Mapping[str, Any] | AuditConfig) -> AuditConf
             "a remedy trains the weights of a transformers model, and model.path names none."
         )
     return settings
+
+
+def _refuse_run_otherwise(settings: AuditConfig) -> None:
+    """Refuse a model whose answers are not those of the weights that a remedy would change."""
+    folder = local_folder(settings.model, settings.online)
+    if RunAs.of(folder) is not None:
+        raise RemedyError(
+            f"{RUN_AS} in {folder} says how that very model is run.",
+            "Copy the folder without that file and without its graphs, and repair that.",
+        )
+    backend = as_run(settings.model, settings.online).backend
+    if backend in QUANTIZED:
+        raise RemedyError(
+            f'model.backend = "{backend}" audits another model than the saved weights, which a '
+            "remedy would change.",
+            "Leave it out, and quantize the repaired model with latency.quantize-dynamic.",
+        )
+
+
+def _against_the_model_before(settings: AuditConfig, chosen: Sequence[_Chosen]) -> AuditConfig:
+    """With the model before as the baseline, where speed is at stake and asked for.
+
+    Two audits at different times measure the machine as much as the models; `latency.regression`
+    asks both in turn. A baseline that the configuration names stays.
+    """
+    named = _REGRESSION in settings.checks and settings.checks[_REGRESSION].enabled
+    asked = settings.timing is not None or named
+    if settings.only is not None:
+        asked = _REGRESSION in settings.only
+    faster = any(one.remedy.is_meant_for(_REGRESSION) for one in chosen)
+    if settings.baseline is not None or not (asked and faster):
+        return settings
+    return settings.model_copy(update={"baseline": settings.model})
+
+
+def _rows(chosen: Sequence[_Chosen], settings: AuditConfig, prepared: Prepared) -> RemedyRows:
+    """What the remedies may see; nothing where none is named and none of them needs any."""
+    needed = any(Need.TRAINING_ROWS in one.remedy.needs for one in chosen)
+    labelled = prepared.data.labels is not None
+    if needed or (labelled and names_training_rows(settings, prepared)):
+        return remedy_rows(settings, prepared)
+    return no_rows(prepared)
 
 
 def _distinct(remedies: Sequence[str]) -> list[str]:
@@ -173,6 +228,7 @@ def _able(chosen: Sequence[_Chosen], rows: RemedyRows) -> tuple[list[_Chosen], l
     for one in chosen:
         try:
             require(one.remedy, rows)
+            _require_choice(one, rows)
             able.append(one)
         except RemedyError as error:
             errors.append(error)
@@ -180,6 +236,15 @@ def _able(chosen: Sequence[_Chosen], rows: RemedyRows) -> tuple[list[_Chosen], l
     if not able:
         raise errors[0]
     return able, failures
+
+
+def _require_choice(chosen: _Chosen, rows: RemedyRows) -> None:
+    """Refuse a choice among parameters where nothing is there to choose by."""
+    if len(chosen.combinations) > 1 and not len(rows.validation):
+        raise RemedyError(
+            f"{chosen.remedy.id}: there is no row to choose its parameters by.",
+            "Name rows in [training], or leave out its choices.",
+        )
 
 
 def _failure(chosen: _Chosen, error: AuditkitError) -> Failure:
@@ -236,9 +301,8 @@ class _Bench:
         """Apply one remedy, audit what it made, and compare."""
         id, place = chosen.remedy.id, self.folder / chosen.remedy.id
         made, tried = self._made(chosen, rows, prepared, place)
-        update = {"path": str(made.model), "revision": None}
         settings = self.settings.model_copy(
-            update={"model": self.settings.model.model_copy(update=update)}
+            update={"model": in_folder(self.settings.model, made.model)}
         )
         after = run(settings, self.observer, out=place / _AUDIT).result
         self.observer.stage("Comparing")

@@ -58,10 +58,13 @@ class ModelConfig(Section):
     there are none. Its answers are kept for the next audit only if this is said."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the model runs; auto takes a GPU when there is one."""
-    backend: Literal["torch", "onnx"] = "torch"
-    """What computes a transformers model. onnx is ONNX Runtime on the CPU, in float32 like torch.
-    At the start both answer some of the data's texts; a difference that rounding does not explain
-    stops the audit. It is faster on short texts, and asks a known model without loading torch."""
+    backend: Literal["torch", "onnx", "int8", "onnx-int8"] = "torch"
+    """What computes a transformers model; by default what auditkit-run.json in its folder says, or
+    torch. onnx is ONNX Runtime on the CPU, in float32 like torch. At the start both answer some of
+    the data's texts; a difference that rounding does not explain stops the audit. It is faster on
+    short texts, and asks a known model without loading torch. int8 (torch) and onnx-int8 (ONNX
+    Runtime) quantize the linear layers dynamically, on the CPU. That is another model than the
+    saved weights; the report says how far it is from them."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> ModelConfig:
@@ -74,10 +77,12 @@ class ModelConfig(Section):
             )
         if self.depends_on is not None and self.callable is None:
             raise ValueError("depends_on is for a callable; the other kinds say it themselves")
-        if self.backend == "onnx" and self.path is None:
-            raise ValueError('backend = "onnx" is for a transformers model')
-        if self.backend == "onnx" and self.device not in {"auto", "cpu"}:
-            raise ValueError(f'backend = "onnx" is for the CPU, not for device = "{self.device}"')
+        if self.backend != "torch" and self.path is None:
+            raise ValueError(f'backend = "{self.backend}" is for a transformers model')
+        if self.backend != "torch" and self.device not in {"auto", "cpu"}:
+            raise ValueError(
+                f'backend = "{self.backend}" is for the CPU, not for device = "{self.device}"'
+            )
         return self
 
     @property

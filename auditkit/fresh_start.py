@@ -37,7 +37,9 @@ def start_fresh(
     Raises:
         ModelError: The process fails, or takes longer than `MOST_SECONDS`.
     """
-    job = {"model": model.model_dump(), "inputs": list(inputs), "batch": batch, "online": online}
+    # What is not set stays so: the model's folder may say by what it is run.
+    settings = model.model_dump(exclude_unset=True)
+    job = {"model": settings, "inputs": list(inputs), "batch": batch, "online": online}
     with tempfile.TemporaryDirectory(prefix="auditkit-start-") as folder:
         asked, told = Path(folder, "job.json"), Path(folder, "took.json")
         asked.write_text(json.dumps(job), encoding="utf-8")

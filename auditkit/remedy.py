@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -226,6 +226,35 @@ def no_head() -> LinearHead:
     raise RemedyError("the model's last layer cannot be reached here.")
 
 
+class Blocks(Protocol):
+    """The equal layers that a model is a stack of, such as those of an encoder.
+
+    Attributes:
+        count: How many there are.
+    """
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def kept(self, places: Sequence[int]) -> Path:
+        """A new folder with the model, of whose layers only these are left, in this order.
+
+        Raises:
+            RemedyError: The model is not the sum of its layers, so that it cannot be saved so.
+        """
+
+
+def no_blocks() -> Blocks:
+    """Where nothing opens the model."""
+    raise RemedyError("the model's layers cannot be reached here.")
+
+
+def not_run_otherwise(backend: str) -> Path:
+    """Where no model folder can be made."""
+    raise RemedyError(f"no folder can be made here that is run as {backend}.")
+
+
 def _temporary() -> Path:
     return Path(tempfile.mkdtemp(prefix="auditkit-"))
 
@@ -247,6 +276,9 @@ class RemedyContext:
         digest: Digest of the model to repair.
         work: Where to put a model folder that `fine_tune` does not make.
         head: Opens the last layer of the model to repair, if that is linear.
+        blocks: Opens the stack of layers of the model to repair.
+        run_by: A new folder with the model to repair as it is, that says by which backend it is
+            run ("onnx", "int8" or "onnx-int8"); `auditkit run` and `ask` obey.
         advance: Report that a share (0..1) of what is not training is done.
         note: Tell the user something, in a sentence.
     """
@@ -263,6 +295,8 @@ class RemedyContext:
     digest: str = ""
     work: Path = field(default_factory=_temporary)
     head: Callable[[], LinearHead] = no_head
+    blocks: Callable[[], Blocks] = no_blocks
+    run_by: Callable[[str], Path] = not_run_otherwise
     advance: Callable[[float], None] = lambda _: None
     note: Callable[[str], None] = lambda _: None
 

@@ -144,6 +144,8 @@ def standing(
 
 def obstacle(target: Target, entry: PlannedCheck | None, data: AuditData) -> str:
     """Why the target cannot be measured on the validation rows; empty when it can."""
+    if not len(data):
+        return "there are none."
     if entry is None or entry.obstacle:
         return f"{target.check} cannot be measured on them."
     if not entry.check.needs <= READABLE:

@@ -15,6 +15,7 @@ from auditkit.latency.energy import Meter, nvml, rapl
 from auditkit.latency.hardware import Hardware, host
 from auditkit.model import Capability, Model
 from auditkit.models.answer_key import device_class
+from auditkit.models.transformers_loading import as_run
 from auditkit.plan import Plan
 from auditkit.preflight import Prepared
 
@@ -56,7 +57,8 @@ def bench_for(config: AuditConfig, prepared: Prepared) -> Bench:
 def hardware(config: AuditConfig, model: Model) -> Hardware:
     """The machine, and how the model runs on it. Does not load the model."""
     said = host(cores=available_cores())
-    said |= {"device": _device(config), "backend": config.model.backend}
+    backend = as_run(config.model, config.online).backend
+    said |= {"device": _device(config), "backend": backend}
     said |= {topic: model.assumptions[topic] for topic in _RUN_AS if topic in model.assumptions}
     return Hardware(said)
 
@@ -70,6 +72,6 @@ def timed_on(config: AuditConfig, model: Model) -> list[str]:
 def _device(config: AuditConfig) -> str:
     if config.model.path is None:
         return "that of the function"
-    if config.model.backend == "onnx":
+    if as_run(config.model, config.online).backend != "torch":
         return "cpu"
     return device_class(config.model.device)

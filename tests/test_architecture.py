@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not PACKAGE.is_dir(), reason="not a checkout")
 
 LAYERS = [
     {"errors", "interruption", "__init__"},
-    {"finding", "model", "data", "resources", "group_thresholds", "attribution"},
+    {"finding", "model", "data", "resources", "group_thresholds", "run_as", "attribution"},
     {"stats", "metrics", "check", "remedy", "noise", "behaviour", "identity", "latency"},
     {"judge", "gate", "config", "result"},
     {

@@ -27,10 +27,11 @@ def load_model(
     """
     if config.model.path is not None:
         from auditkit.models.thresholded import with_thresholds
+        from auditkit.models.transformers_loading import as_run
         from auditkit.models.transformers_text import load_transformers
 
         texts: tuple[str, ...] = ()
-        if config.model.backend != "torch" and config.data.text is not None:
+        if as_run(config.model, config.online).backend != "torch" and config.data.text is not None:
             from auditkit.sources.rows import read_texts
 
             texts = read_texts(table, config.data.text)

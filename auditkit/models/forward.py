@@ -49,12 +49,14 @@ class Parts:
         forward: Computes the logits.
         pad: The padding token; None when there is none.
         types: Whether the model is given token types, all 0 as they are for a single text.
+        alone: Whether each text is asked by itself, because its answer would depend on the others.
     """
 
     tokens: Tokens
     forward: Forward
     pad: int | None
     types: bool
+    alone: bool = False
 
     def arrays(self, batch: Sequence[Sequence[int]]) -> Arrays:
         """The batch padded at the end to its longest row; without a padding token, one row."""

@@ -13,6 +13,8 @@ from typing import Any
 from auditkit.errors import ModelError, UnsafeModelError
 from auditkit.group_thresholds import FILE_NAME as THRESHOLDS
 from auditkit.group_thresholds import digest_with
+from auditkit.run_as import FILE_NAME as RUN_AS
+from auditkit.run_as import GRAPHS
 
 MAX_JSON = 16_000_000
 """Most bytes of a config file; real ones have a few thousand."""
@@ -56,6 +58,8 @@ class ModelFolder:
         weights: The safetensors files.
         thresholds: The file of thresholds by group that goes with the model, if there is one. It
             changes no score of the model, so `digest` leaves it out.
+        run_as: The file that says how the model is run, if there is one, and the graphs beside it.
+            They are not the saved weights, so `digest` leaves them out, too.
     """
 
     path: Path
@@ -65,13 +69,15 @@ class ModelFolder:
     digest: str
     weights: tuple[Path, ...]
     thresholds: Path | None = None
+    run_as: tuple[Path, ...] = ()
 
     @property
     def whole_digest(self) -> str:
-        """The digest with the thresholds, if there are any."""
-        if self.thresholds is None:
-            return self.digest
-        return digest_with(self.digest, self.thresholds)
+        """The digest with the thresholds and with how the model is run, if they are there."""
+        digest = self.digest
+        for file in (*([self.thresholds] if self.thresholds else []), *self.run_as):
+            digest = digest_with(digest, file)
+        return digest
 
 
 def inspect_folder(path: Path) -> ModelFolder:
@@ -108,7 +114,14 @@ def inspect_folder(path: Path) -> ModelFolder:
         digest=_digest(files),
         weights=tuple(weights),
         thresholds=files.get(THRESHOLDS),
+        run_as=_run_as(files),
     )
+
+
+def _run_as(files: Mapping[str, Path]) -> tuple[Path, ...]:
+    if RUN_AS not in files:
+        return ()
+    return tuple(files[name] for name in (RUN_AS, *GRAPHS.values()) if name in files)
 
 
 def _scan_config(file: Path) -> Any:
@@ -241,7 +254,7 @@ def _widest(path: Path, dtypes: frozenset[str]) -> str:
 def _digest(files: Mapping[str, Path]) -> str:
     whole = hashlib.sha256()
     for name, file in sorted(files.items()):
-        if file.suffix in _READ and name not in {*_BY_PRODUCTS, THRESHOLDS}:
+        if file.suffix in _READ and name not in {*_BY_PRODUCTS, THRESHOLDS, RUN_AS}:
             with file.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
             whole.update(f"{len(name)}:{name}:{content}\n".encode("utf-8", "surrogateescape"))

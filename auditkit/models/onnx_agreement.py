@@ -81,7 +81,7 @@ def thin(tokens: Sequence[list[int]]) -> list[list[int]]:
 def batches(tokens: Sequence[list[int]], parts: Parts) -> list[Arrays]:
     """Padded batches of several shapes, each text in one of them.
 
-    The first, which is traced, holds the shortest and the longest text. Without a padding token
+    The first holds the shortest and the longest text. Without a padding token
     each text is a batch.
 
     Args:

@@ -12,7 +12,8 @@ import numpy as np
 
 from auditkit.errors import MissingExtraError
 from auditkit.models.answer_key import installed_version
-from auditkit.models.forward import Parts, TorchForward
+from auditkit.models.forward import Arrays, Parts, TorchForward
+from auditkit.models.graph_file import GraphFile
 from auditkit.models.model_folder import ModelFolder
 from auditkit.models.onnx_agreement import batches, compare, pick, thin
 from auditkit.models.onnx_graph import OnnxForward, OnnxGraph, export_graph
@@ -46,6 +47,7 @@ class OnnxBackend:
         self._folder = folder
         self._kept = kept
         self._texts = pick(texts)
+        self._file = GraphFile(folder.path, "onnx")
         self._compared = ""
 
     def recall_note(self) -> str | None:
@@ -83,17 +85,18 @@ class OnnxBackend:
             The model as ONNX Runtime answers, and what the comparison showed.
 
         Raises:
-            ModelError: It cannot be exported, or not without changing its answers.
+            ModelError: It cannot be exported, or not without changing its answers; or the folder
+                has a graph of its own that is not what its weights come to.
             MissingExtraError: onnx or onnxruntime is not installed.
         """
-        for package in PACKAGES:
-            if installed_version(package) is None:
-                raise MissingExtraError('model.backend = "onnx"', "onnx")
-        texts = [*self._texts, *_drawn(tokenizer)]
+        require_packages("onnx")
+        texts = [*self._texts, *drawn_texts(tokenizer)]
         ids = parts.tokens.ids(texts, max_length)
         told = thin(ids[: len(self._texts)])
         asked = batches([*told, *filter(None, ids[len(self._texts) :])], parts)
-        graph = export_graph(torch, asked[0], self._folder.weights)
+        traced = traced_batch(tokenizer, parts, max_length)
+        graph = export_graph(torch, traced, self._folder.weights)
+        self._file.require(graph.whole)
         forward = OnnxForward(graph, self._folder.weights, self._name)
         agreement = compare(self._name, torch, forward, asked)
         version = installed_version("onnxruntime")
@@ -102,6 +105,7 @@ class OnnxBackend:
             if told
             else "The texts are random words."
         )
+        note += self._file.sentence()
         self._record(self._topic, {"note": note, "graph": graph.digest})
         if len(graph.proto) <= MOST_KEPT:
             self._record("onnx graph", graph.as_json())
@@ -115,7 +119,7 @@ class OnnxBackend:
     @property
     def _topic(self) -> str:
         texts = hashlib.sha256(json.dumps(self._texts).encode()).hexdigest()
-        return f"onnx agreement {texts}"
+        return f"onnx agreement {texts}{self._file.digest}"
 
     def _record(self, topic: str, value: Any) -> None:
         if self._kept is not None:
@@ -125,7 +129,24 @@ class OnnxBackend:
         return self._kept.recall(topic) if self._kept is not None else None
 
 
-def _drawn(tokenizer: Any) -> list[str]:
+def require_packages(backend: str) -> None:
+    """Refuse to go on without what ONNX needs.
+
+    Raises:
+        MissingExtraError: onnx or onnxruntime is not installed.
+    """
+    for package in PACKAGES:
+        if installed_version(package) is None:
+            raise MissingExtraError(f'model.backend = "{backend}"', "onnx")
+
+
+def traced_batch(tokenizer: Any, parts: Parts, max_length: int) -> Arrays:
+    """What a model is traced on, whatever it will be asked: its graph is always the same."""
+    ids = parts.tokens.ids(drawn_texts(tokenizer), max_length)
+    return batches([*filter(None, ids)], parts)[0]
+
+
+def drawn_texts(tokenizer: Any) -> list[str]:
     """Random words of several lengths, the same ones every time."""
     rng = np.random.default_rng(0)
     drawn = [rng.integers(len(tokenizer), size=n).tolist() for n in _DRAWN_TOKENS]

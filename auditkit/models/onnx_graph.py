@@ -38,10 +38,12 @@ class OnnxGraph:
     Attributes:
         proto: A serialised ONNX model.
         weights: Names of the folder's tensors by the graph's name for them.
+        whole: SHA-256 of the model with its weights, as it was exported; empty if not known.
     """
 
     proto: bytes
     weights: dict[str, str]
+    whole: str = ""
 
     @property
     def digest(self) -> str:
@@ -74,25 +76,44 @@ def export_graph(forward: TorchForward, arrays: Arrays, weights: Sequence[Path])
         ModelError: torch cannot export it, or it is in training mode before or afterwards.
         MissingExtraError: onnx is not installed.
     """
+    exported = export_model(forward, arrays)
+    import onnx
+
+    proto = onnx.load_model_from_string(exported)
+    return _without_weights(proto, weights, hashlib.sha256(exported).hexdigest())
+
+
+def export_model(forward: TorchForward, arrays: Arrays, *, folded: bool = False) -> bytes:
+    """The model as an ONNX file, its weights inside.
+
+    Args:
+        forward: The loaded model.
+        arrays: The batch it is traced on.
+        folded: Whether weights are stored as they are multiplied, under names of their own.
+
+    Raises:
+        ModelError: As `export_graph`.
+        MissingExtraError: onnx is not installed.
+    """
     try:
-        import onnx
+        import onnx  # noqa: F401 - torch says less clearly that it is not there
     except ImportError:
         raise MissingExtraError('model.backend = "onnx"', "onnx") from None
     forward.assert_eval()
     try:
         with _exporting, _eager(forward.model), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exported = _traced(forward.model, arrays)
+            exported = _traced(forward.model, arrays, folded)
     except Exception as error:
         raise ModelError(
-            f"{forward.name}: cannot be exported to ONNX: {_reason(error)}", USE_TORCH
+            f"{forward.name}: cannot be exported to ONNX: {reason(error)}", USE_TORCH
         ) from error
     # torch's exporter has left models in training mode.
     forward.assert_eval()
-    return _without_weights(onnx.load_model_from_string(exported), weights)
+    return exported
 
 
-def _traced(model: Any, arrays: Arrays) -> bytes:
+def _traced(model: Any, arrays: Arrays, folded: bool) -> bytes:
     import torch
 
     class Logits(torch.nn.Module):
@@ -119,8 +140,8 @@ def _traced(model: Any, arrays: Arrays) -> bytes:
         output_names=["logits"],
         dynamic_axes={**dict.fromkeys(arrays, free), "logits": {0: "rows"}},
         opset_version=OPSET,
-        # Folding would rename weights; ONNX Runtime folds by itself.
-        do_constant_folding=False,
+        # Folding renames weights; ONNX Runtime folds by itself.
+        do_constant_folding=folded,
         dynamo=False,
     )
     return file.getvalue()
@@ -137,7 +158,7 @@ def _eager(model: Any) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
-def _without_weights(proto: Any, files: Sequence[Path]) -> OnnxGraph:
+def _without_weights(proto: Any, files: Sequence[Path], whole: str) -> OnnxGraph:
     """Replace every weight that the folder holds bit by bit by its name."""
     from onnx import TensorProto, numpy_helper
 
@@ -152,7 +173,7 @@ def _without_weights(proto: Any, files: Sequence[Path]) -> OnnxGraph:
                 initializer.ClearField(field)
             initializer.data_location = TensorProto.EXTERNAL
             initializer.external_data.add(key="location", value="in the model's folder")
-    return OnnxGraph(proto.SerializeToString(), left_out)
+    return OnnxGraph(proto.SerializeToString(), left_out, whole)
 
 
 def _content(array: NDArray[Any]) -> tuple[str, tuple[int, ...], bytes]:
@@ -202,7 +223,8 @@ class OnnxForward:
                 name: onnxruntime.OrtValue.ortvalue_from_numpy(tensors[kept])
                 for name, kept in graph.weights.items()
             }
-            options.add_external_initializers(list(self._weights), list(self._weights.values()))
+            if self._weights:
+                options.add_external_initializers(list(self._weights), list(self._weights.values()))
             self._session = onnxruntime.InferenceSession(
                 graph.proto, options, providers=["CPUExecutionProvider"]
             )
@@ -227,11 +249,12 @@ class OnnxForward:
 
     def _refused(self, error: Exception) -> ModelError:
         return ModelError(
-            f"{self._name}: ONNX Runtime cannot compute the exported model: {_reason(error)}",
+            f"{self._name}: ONNX Runtime cannot compute the exported model: {reason(error)}",
             USE_TORCH,
         )
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """The first line of what an error says, cut where it is long."""
     first: str = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return first if len(first) <= 200 else f"{first[:200]}…"

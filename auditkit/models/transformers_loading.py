@@ -13,6 +13,7 @@ from typing import Any
 from auditkit.config import ModelConfig
 from auditkit.errors import ConfigError, MissingExtraError, ModelError
 from auditkit.models.model_folder import ModelFolder, inspect_folder
+from auditkit.run_as import FILE_NAME, RunAs
 
 UNSTATED_MAX_LENGTH = 512
 """Tokens when neither the model nor its tokenizer states a limit."""
@@ -70,6 +71,41 @@ def local_folder(config: ModelConfig, online: bool) -> Path:
             "A branch or tag can move; a commit always means the same model.",
         )
     return _download(config.path or "", config.revision or "")
+
+
+def as_run(config: ModelConfig, online: bool) -> ModelConfig:
+    """The settings with the backend that the model's folder names, unless they name one.
+
+    Raises:
+        ConfigError: As `local_folder`, or the backend is not for the device.
+        ModelError: The file in the folder is damaged or says what is not known.
+    """
+    if config.path is None or "backend" in config.model_fields_set:
+        return config
+    path = local_folder(config, online)
+    said = RunAs.of(path)
+    if said is None:
+        return config
+    if config.device not in {"auto", "cpu"}:
+        raise ConfigError(
+            f'{path / FILE_NAME} names the backend "{said.backend}", which is for the CPU, not for '
+            f'model.device = "{config.device}".',
+            'Leave out model.device, or set model.backend = "torch" to audit the saved weights.',
+        )
+    return config.model_copy(update={"backend": said.backend})
+
+
+def in_folder(config: ModelConfig, folder: Path) -> ModelConfig:
+    """The settings for the model in another folder, which may say by what it is run.
+
+    Raises:
+        ModelError: It says so in a way that is not known.
+    """
+    update: dict[str, Any] = {"path": str(folder), "revision": None}
+    said = RunAs.of(folder)
+    if said is not None:
+        update |= {"backend": said.backend, "device": "cpu"}
+    return config.model_copy(update=update)
 
 
 def _download(hub_id: str, revision: str) -> Path:

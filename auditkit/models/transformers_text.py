@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from auditkit.errors import ConfigError, ModelError
 from auditkit.model import TOKENIZED_INPUTS, Capability, Head, Predictions
 from auditkit.models.answer_key import device_class, key_of
 from auditkit.models.forward import Parts, TorchForward
+from auditkit.models.int8_backend import Int8Backend
 from auditkit.models.model_folder import ModelFolder
 from auditkit.models.onnx_backend import PACKAGES, OnnxBackend
 from auditkit.models.onnx_graph import USE_TORCH
@@ -24,13 +26,15 @@ from auditkit.models.tokens import LoadedTokens
 from auditkit.models.transformers_loading import (
     DTYPES,
     Loaded,
+    as_run,
     inspected,
     load_parts,
     local_folder,
 )
 from auditkit.models.white_box import WhiteBox
 from auditkit.network import settle_network
-from auditkit.prediction_store import PredictionStore
+from auditkit.prediction_store import KeptAnswers, PredictionStore
+from auditkit.run_as import FILE_NAME, QUANTIZED, RunAs
 
 
 def load_transformers(
@@ -65,19 +69,47 @@ def load_transformers(
     name = (
         path.resolve().name if config.revision is None else f"{config.path}@{config.revision[:7]}"
     )
-    if config.backend == "onnx":
-        _check_precision(folder)
+    config = as_run(config, online)
+    if config.backend != "torch":
+        _check_precision(folder, config.backend)
         config = config.model_copy(update={"device": "cpu"})
     return TransformersText(name, folder, config, store, texts)
 
 
-def _check_precision(folder: ModelFolder) -> None:
+def _check_precision(folder: ModelFolder, backend: str) -> None:
     if folder.dtype != "F32":
         raise ConfigError(
-            f'model.backend = "onnx" computes in float32, and {folder.path} is '
+            f'model.backend = "{backend}" starts from float32, and {folder.path} is '
             f"{DTYPES[folder.dtype]}: in another precision it would be another model.",
             USE_TORCH,
         )
+
+
+class OtherBackend(Protocol):
+    """What answers for a model besides torch as it loads it."""
+
+    def recall_note(self) -> str | None:
+        """What an earlier comparison with torch showed, if it holds here."""
+
+    def recall_parts(self) -> Parts | None:
+        """The model of that comparison, ready without torch; None if it is not kept."""
+
+    def make(
+        self, tokenizer: Any, parts: Parts, torch: TorchForward, max_length: int
+    ) -> tuple[Parts, str]:
+        """The model as this answers, and what a comparison with torch shows."""
+
+
+def _other_backend(
+    name: str,
+    folder: ModelFolder,
+    backend: str,
+    kept: KeptAnswers | None,
+    texts: Sequence[str],
+) -> OtherBackend | None:
+    if backend == "onnx":
+        return OnnxBackend(name, folder, kept, texts)
+    return Int8Backend(name, folder, backend, kept, texts) if backend in QUANTIZED else None
 
 
 _CAPABILITIES = frozenset({Capability.PROBABILITIES, Capability.NEW_INPUTS, Capability.TOKENS})
@@ -103,7 +135,7 @@ class TransformersText:
         texts: Sequence[str] = (),
     ) -> None:
         self.name = name
-        self.digest = folder.digest
+        self.digest = _digest(folder, config.backend)
         device = device_class(config.device)
         self.answer_key = _answer_key(folder, config, device)
         self.workers = (config.workers or available_cores()) if device == "cpu" else 1
@@ -111,12 +143,11 @@ class TransformersText:
         self._loading = threading.Lock()
         self._parts: Parts | None = None
         kept = store.of(self.answer_key) if store is not None else None
-        onnx = config.backend == "onnx"
-        self._onnx = OnnxBackend(name, folder, kept, _texts(texts)) if onnx else None
+        self._other = _other_backend(name, folder, config.backend, kept, _texts(texts))
         said = kept.recall("description") if kept is not None else None
         if said is not None and "white_box" not in said:
             said = None  # it was described before this was
-        note = self._onnx.recall_note() if self._onnx is not None else ""
+        note = self._other.recall_note() if self._other is not None else _not_as_run(folder)
         if said is None or note is None:
             said, note = self._load()
             if kept is not None:
@@ -139,12 +170,12 @@ class TransformersText:
         """Weights and tokenizer, loaded at the first use."""
         with self._loading:
             if self._parts is None:
-                if inspected(self._folder.path).digest != self.digest:
+                if inspected(self._folder.path).digest != self._folder.digest:
                     raise ModelError(
                         f"{self._folder.path} was changed during the audit.", "Run it again."
                     )
-                if self._onnx is not None:
-                    self._parts = self._onnx.recall_parts()
+                if self._other is not None:
+                    self._parts = self._other.recall_parts()
             if self._parts is None:
                 self._load()
             assert self._parts is not None
@@ -154,17 +185,19 @@ class TransformersText:
         """Load everything; what can be said of the model only then, and of its backend."""
         loaded = load_parts(self._folder, self._config)
         said = _describe(self._folder, loaded)
-        said["white_box"] = self._onnx is None and bool(loaded.tokenizer.is_fast)
+        said["white_box"] = self._other is None and bool(loaded.tokenizer.is_fast)
         forward = TorchForward(loaded.model, self.name)
         parts = Parts(LoadedTokens(loaded.tokenizer), forward, loaded.pad, loaded.types)
         said["embedding_width"], said["assumptions"]["embeddings"] = (
             _embeddings(forward, parts, loaded.max_length)
-            if self._onnx is None
-            else (0, "None: ONNX Runtime gives only the logits.")
+            if self._other is None
+            else (0, f"None: {_GIVES[self._config.backend]}")
         )
-        note = ""
-        if self._onnx is not None:
-            parts, note = self._onnx.make(loaded.tokenizer, parts, forward, loaded.max_length)
+        if self._config.backend in QUANTIZED:
+            said["assumptions"]["precision"] = "int8 linear layers, the rest float32."
+        note = _not_as_run(self._folder)
+        if self._other is not None:
+            parts, note = self._other.make(loaded.tokenizer, parts, forward, loaded.max_length)
         self._parts = parts
         return said, note
 
@@ -214,7 +247,7 @@ class TransformersText:
             ModelError: The model is in training mode.
         """
         parts = self._loaded
-        alone = parts.pad is None and len(batch) > 1
+        alone = (parts.pad is None or parts.alone) and len(batch) > 1
         batches = [[tokens] for tokens in batch] if alone else [batch]
         answers = [parts.forward.logits(parts.arrays(one)) for one in batches]
         return np.concatenate(answers) if len(answers) > 1 else answers[0]
@@ -267,7 +300,7 @@ class TransformersText:
 
     def _torch(self) -> TorchForward:
         forward = self._loaded.forward
-        if not isinstance(forward, TorchForward):
+        if self._other is not None or not isinstance(forward, TorchForward):
             raise ModelError(
                 f"{self.name} gives neither embeddings nor gradients with this backend.", USE_TORCH
             )
@@ -293,6 +326,31 @@ def _embeddings(forward: TorchForward, parts: Parts, max_length: int) -> tuple[i
     return head.width, f"{head.width} numbers per text, the input of the layer {head.name}."
 
 
+_GIVES = {
+    "onnx": "ONNX Runtime gives only the logits.",
+    "onnx-int8": "ONNX Runtime gives only the logits.",
+    "int8": "the layer that reads them is quantized.",
+}
+
+
+def _digest(folder: ModelFolder, backend: str) -> str:
+    """Of the model that answers: quantized, it is another than the one that is saved."""
+    if backend not in QUANTIZED:
+        return folder.digest
+    return hashlib.sha256(f"{folder.digest} {backend}".encode()).hexdigest()
+
+
+def _not_as_run(folder: ModelFolder) -> str:
+    """What a reader must know of a folder whose saved weights are audited; empty as a rule."""
+    said = RunAs.of(folder.path)
+    if said is None:
+        return ""
+    return (
+        f"torch, because the configuration says so. {FILE_NAME} in the folder says that the model "
+        f"is run as {said.backend}, which is not what was audited."
+    )
+
+
 def _answer_key(folder: ModelFolder, config: ModelConfig, device: str) -> str:
     settings = {
         "kind": "transformers text",
@@ -303,7 +361,7 @@ def _answer_key(folder: ModelFolder, config: ModelConfig, device: str) -> str:
         "device": device,
         "backend": config.backend,
     }
-    packages = PACKAGES if config.backend == "onnx" else ()
+    packages = PACKAGES if config.backend in {"onnx", "onnx-int8"} else ()
     return key_of(settings, ("torch", "transformers", "tokenizers", *packages))
 
 

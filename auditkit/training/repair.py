@@ -27,15 +27,18 @@ from auditkit.config import AuditConfig, ModelConfig
 from auditkit.data import AuditData
 from auditkit.errors import AuditkitError
 from auditkit.models.model_folder import inspect_folder
+from auditkit.models.transformers_loading import in_folder
 from auditkit.prediction_store import PredictionStore
 from auditkit.predictor import SharedPredictor
 from auditkit.remedy import Remedy, RemedyContext, RemedyError
 from auditkit.run_identity import own_source, source_digest
 from auditkit.run_lock import RunLock
 from auditkit.store import publish_folder, recover_folder, unwritable, write_atomic
+from auditkit.training.blocks import OpenedBlocks
 from auditkit.training.fine_tune import PACKAGES, TrainingReport, Workshop
 from auditkit.training.linear_head import OpenedHead
 from auditkit.training.rows import RemedyRows
+from auditkit.training.run_by import is_outdated, run_by
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -181,6 +184,8 @@ def _finished(folder: Path, digest: str) -> Repaired | None:
         record = _record_type().validate_json((folder / "training.json").read_bytes())
         if record.order != digest or inspect_folder(folder / "model").whole_digest != record.model:
             return None
+        if is_outdated(folder / "model"):
+            return None
     except (OSError, ValueError, AuditkitError):
         return None
     return Repaired(folder / "model", record, again=False)
@@ -217,6 +222,8 @@ def _apply(order: Order, workshop: Workshop, notes: list[str], work: Path) -> Pa
         digest=inspect_folder(order.source).digest,
         work=work / "made",
         head=lambda: OpenedHead(order.config.model, work / "head", workshop.advance),
+        blocks=lambda: OpenedBlocks(order.config.model, work / "blocks"),
+        run_by=lambda backend: run_by(order.config.model, backend, work / "run"),
         advance=workshop.advance,
         note=note,
     )
@@ -243,7 +250,10 @@ def publish_copy(made: Path, folder: Path) -> None:
 def decisions_of(
     model: ModelConfig, folder: Path, data: AuditData, store: PredictionStore | None = None
 ) -> tuple[SharedPredictor, AuditData]:
-    """Asks the model in a folder, with the thresholds that lie there, and rows to ask it about.
+    """Asks the model in a folder as it is run, with the thresholds that lie there.
+
+    Returns:
+        What asks, and the rows to ask it about.
 
     Raises:
         ConfigError: The thresholds are for an attribute that the rows do not have.
@@ -251,7 +261,7 @@ def decisions_of(
     from auditkit.models.thresholded import ThresholdedModel, with_thresholds
     from auditkit.models.transformers_text import load_transformers
 
-    settings = model.model_copy(update={"path": str(folder), "revision": None, "backend": "torch"})
+    settings = _in_folder(model, folder)
     loaded = with_thresholds(
         load_transformers(settings, online=False, store=store), settings, data.groups, store
     )
@@ -260,13 +270,19 @@ def decisions_of(
 
 
 def predictor_of(model: ModelConfig, folder: Path) -> SharedPredictor:
-    """Asks the model in a folder, with the settings of the configured one, on torch."""
+    """Asks the model in a folder, with the settings of the configured one.
+
+    On torch, unless the folder says by what it is run.
+    """
     from auditkit.models.transformers_text import load_transformers
 
-    settings = model.model_copy(update={"path": str(folder), "revision": None, "backend": "torch"})
     return SharedPredictor(
-        load_transformers(settings, online=False), batch_tokens=model.batch_tokens
+        load_transformers(_in_folder(model, folder), online=False), batch_tokens=model.batch_tokens
     )
+
+
+def _in_folder(model: ModelConfig, folder: Path) -> ModelConfig:
+    return in_folder(model.model_copy(update={"backend": "torch"}), folder)
 
 
 class KeptInFolder:

@@ -79,6 +79,13 @@ def remedy_rows(config: AuditConfig, prepared: Prepared) -> RemedyRows:
     )
 
 
+def no_rows(prepared: Prepared) -> RemedyRows:
+    """For remedies that need none, where none are named."""
+    none = prepared.data.rows(np.zeros(0, dtype=np.int64))
+    said = "No rows were named to train on or to choose by, and none were needed."
+    return RemedyRows(none, none, frozenset(), (said,))
+
+
 def names_training_rows(config: AuditConfig, prepared: Prepared) -> bool:
     """Whether the configuration says which rows the model was trained on."""
     if config.training.path is not None:
@@ -152,7 +159,8 @@ def require(remedy: Remedy, rows: RemedyRows) -> None:
     Raises:
         RemedyError: There are too few rows, one class only, or no groups where it needs them.
     """
-    for name, part in (("train on", rows.train), ("choose by", rows.validation)):
+    needed = Need.TRAINING_ROWS in remedy.needs
+    for name, part in (("train on", rows.train), ("choose by", rows.validation)) * needed:
         if not len(part):
             raise RemedyError(f"there is no row to {name}.", _ASK)
         assert part.labels is not None
