@@ -66,6 +66,7 @@ def test_it_is_a_token_model_that_says_what_it_assumed(model: TransformersText) 
     assert model.class_names == ("negative", "positive")
     assert model.capabilities == {
         Capability.PROBABILITIES, Capability.NEW_INPUTS, Capability.TOKENS, Capability.EMBEDDINGS,
+        Capability.WHITE_BOX,
     }  # fmt: skip
     assert model.assumptions["max length"].startswith("Texts are cut after 48 tokens")
     assert model.assumptions["precision"] == "float32, as saved."
