@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +33,6 @@ _BACKENDS = {"onnx": "onnx", "int8": "int8", "onnx-int8": "onnx-int8"}
 """What `ModelConfig.backend` calls them."""
 _ON_GPU = frozenset({"tf32", "cuda-graphs"})
 _PLAIN = "a plain copy, which shows how exact the ratios are"
-_INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,29 +236,26 @@ class CompiledForward(TorchForward):
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """A cache of compiled code for this alone, in one process; all of it is forgotten afterwards.
+    """A folder for compiled code for this alone, in one process; all is forgotten afterwards.
 
-    Torch's own place for it is a folder of a name that everyone knows, and what lies there is run.
+    Torch's own place for it has a name that everyone on the machine knows, and what lies there is
+    run.
     """
     import torch
     from torch._inductor import config
+    from torch._inductor.utils import fresh_cache
 
-    before = os.environ.get(_INDUCTOR_CACHE)
     with (
         tempfile.TemporaryDirectory(prefix="auditkit-compiled-") as folder,
+        fresh_cache(dir=folder),
         config.patch(compile_threads=1),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # torch's own
-        os.environ[_INDUCTOR_CACHE] = folder
         try:
             yield
         finally:
             torch.compiler.reset()
-            if before is None:
-                os.environ.pop(_INDUCTOR_CACHE, None)
-            else:
-                os.environ[_INDUCTOR_CACHE] = before
 
 
 @contextmanager
