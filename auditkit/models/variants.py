@@ -143,12 +143,16 @@ class VariantMaker:
     ) -> TextVariant:
         title = f"{self.model.name}, {name}"
         made = forward(self._copy() if copied is None else copied, title)
-        return TextVariant(title, replace(self._torch_parts(), forward=made), self.model)
+        return TextVariant(title, replace(self.parts(), forward=made), self.model)
 
     def _copy(self) -> Any:
-        """The torch model once more, without what auditkit hung into it."""
-        forward = self._torch_parts().forward
-        assert isinstance(forward, TorchForward)
+        """The torch model once more, without what auditkit hung into it.
+
+        It is loaded anew where the audited model answers by something else than torch.
+        """
+        forward = self.parts().forward
+        if not isinstance(forward, TorchForward):
+            return load_parts(self.folder, self.config).model
         copied: Any = copy.deepcopy(forward.model)
         for module in copied.modules():
             hooks = module._forward_pre_hooks
@@ -156,14 +160,6 @@ class VariantMaker:
                 if isinstance(getattr(hook, "__self__", None), HeadInput):
                     del hooks[key]
         return copied
-
-    def _torch_parts(self) -> Parts:
-        """What answers by torch; loaded anew where the audited model answers by something else."""
-        parts = self.parts()
-        if isinstance(parts.forward, TorchForward):
-            return parts
-        loaded = load_parts(self.folder, self.config)
-        return replace(parts, forward=TorchForward(loaded.model, self.model.name))
 
     def _on_gpu(self) -> bool:
         forward = self.parts().forward
