@@ -173,7 +173,6 @@ def simulated_variants(
         seconds: What making one takes.
         batch: Inputs of a request of each of them; None for as many as the model is asked.
     """
-
     assert isinstance(clock, FakeClock)
 
     @contextmanager

@@ -70,7 +70,8 @@ def check_names(names: tuple[str, ...]) -> None:
     """
     for name in names:
         if number_in(name) is None and (name not in KINDS or name.endswith("-N")):
-            raise ValueError(f"there is no variant {name!r}. {nearest(name, KINDS)}".rstrip())
+            hint = "N is a number from 1 to 1,024." if name in KINDS else nearest(name, KINDS)
+            raise ValueError(f"there is no variant {name!r}. {hint}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"the variant {twice!r} is named twice")

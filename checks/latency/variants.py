@@ -66,8 +66,8 @@ def variants(context: Context, params: VariantParams) -> Iterator[Measurement]:
         has to be audited as a model of its own.
 
     Limits of this check:
-        All variants are in memory at once, and each finds the caches of the processor as the others
-        left them. Answers are compared on a sample if there are more texts than `params.texts`, in
+        All variants are in memory at once, and each finds caches and threads as the others left
+        them. Answers are compared on a sample if there are more texts than `params.texts`, in
         requests as large as those that are timed. The largest change of a probability is that of
         these texts; others may change more. Only models of transformers have variants.
 
