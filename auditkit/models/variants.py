@@ -292,7 +292,7 @@ def _halve(model: Any) -> tuple[int, int]:
     if depth < 2 or not found:
         raise NotApplicable("it has no list of two encoder layers or more.")
     for module, name, part in found:
-        setattr(module, name, torch.nn.ModuleList(list(part)[::2]))
+        setattr(module, name, torch.nn.ModuleList(list(part)[::2]).eval())
     model.config.num_hidden_layers = (depth + 1) // 2
     return (depth + 1) // 2, depth
 

@@ -27,7 +27,7 @@ LABELS = np.arange(len(TEXTS)) % 2
 
 
 def number(text):
-    return int(text.split()[3])
+    return next(int(word) for word in text.split() if word.isdigit())
 
 
 def right(text):
@@ -104,8 +104,8 @@ def table_of(findings):
     return {row[0]: dict(zip(columns, row, strict=True)) for row in tables[0].rows}
 
 
-def test_planted_ratios_lie_inside_the_bounds_in_95_percent_of_1000_runs():
-    truths, runs, requests = (0.5, 1.0, 3.0), 1000, 25
+def test_planted_ratios_lie_inside_the_bounds_in_95_percent_of_500_runs():
+    truths, runs, requests = (0.5, 1.0, 3.0), 500, 25
     clock, rng, held = FakeClock(), np.random.default_rng(0), dict.fromkeys((0.5, 1.0, 3.0), 0)
     askers = [
         Asker(Sleeper(clock, lasting(factor, seed), right), TEXTS, clock)
@@ -118,8 +118,8 @@ def test_planted_ratios_lie_inside_the_bounds_in_95_percent_of_1000_runs():
             pairs = each_input(its) / each_input(own)
             _, bounds = median_ratio(pairs, Confidence(0.975))
             held[truth] += bounds.claim.holds(truth)
-    # Bounds of a two-sided 95 %: fewer than 925 hits come up once in 10,000 such tests.
-    assert all(count >= 925 for count in held.values()), held
+    # Bounds of a two-sided 95 %: fewer than 456 hits come up once in 10,000 such tests.
+    assert all(count >= 456 for count in held.values()), held
 
 
 def test_a_faster_variant_passes_and_a_slower_one_fails():
@@ -309,7 +309,7 @@ def test_a_ratio_that_moves_over_the_run_gets_no_verdict():
     clock = bench.clock
 
     def heated(batch):
-        return lasting(0.4 if clock.now() < 50e9 else 0.8, clock.now())(batch)
+        return lasting(0.4 if clock.now() < 38e9 else 0.8, clock.now())(batch)
 
     bench.variants = simulated_variants(
         clock, {"compile": (heated, right), "onnx": (lasting(0.5, 2), right)}
