@@ -60,7 +60,7 @@ class Answers:
     @property
     def differs(self) -> NDArray[np.bool_]:
         """Which labels differ, shape (n,)."""
-        return self.audited.labels != self.own.labels
+        return np.not_equal(self.audited.labels, self.own.labels)
 
     @property
     def largest_change(self) -> float | None:
