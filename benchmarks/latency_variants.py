@@ -222,7 +222,7 @@ def shown(table: Table, more: dict[str, str]) -> None:
     ]
     print()
     for row in [columns, ["---"] * len(columns), *rows]:
-        print("| " + " | ".join(cell(one) for one in row) + " |")
+        print("| " + " | ".join(cell(one) for one in row) + " |", flush=True)
 
 
 def cell(value: Any) -> str:

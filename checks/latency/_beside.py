@@ -33,9 +33,10 @@ _ANSWERING = 0.4
 class VariantParams(TimedParams):
     """Parameters of `latency.variants`."""
 
-    variants: tuple[str, ...] = ("bf16", "compile", "eager", "int8", "onnx", "onnx-int8")
+    variants: tuple[str, ...] = ("eager", "threads-1", "int8", "onnx", "onnx-int8")
     """Variants: fp32, bf16, fp16, compile, sdpa, eager, threads-N, batch-N, onnx, int8, onnx-int8,
-    half-layers, tf32, cuda-graphs. What cannot be made here is named, with the reason."""
+    half-layers, tf32, cuda-graphs. What cannot be made here is named, with the reason. compile
+    takes a minute or more to make, and bf16 and fp16 are slow on many CPUs."""
     requests: int = 100
     """Requests at least that are put to every variant."""
     batch: int = 1
