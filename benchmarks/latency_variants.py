@@ -127,6 +127,7 @@ def compared(model: TransformersText, data: AuditData, options: argparse.Namespa
     params = check.params(
         variants=tuple(options.variants.split(",")), requests=options.requests,
         seconds=options.seconds, texts=options.texts, batch=options.batch,
+        warm_up_seconds=options.warm_up,
     )  # fmt: skip
     findings = findings_in(check, context, params)
     crashed = [found.message for found in findings if found.measurement is None]
@@ -285,6 +286,7 @@ def main() -> int:
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--warm-up", type=float, default=30.0, help="most seconds of it")
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--attack", type=int, default=0, help="texts to attack")

@@ -14,7 +14,7 @@ from auditkit.interruption import raise_if_requested
 from auditkit.latency.asking import Asker, Timings
 from auditkit.latency.bench import Bench
 from auditkit.latency.repeats import repeated_and_new
-from auditkit.latency.scenarios import Length, Patience, Turn, asked_once, rounds, warm_up
+from auditkit.latency.scenarios import Length, Patience, Turn, asked_once, rounds
 from auditkit.latency.variants import Variant, check_names
 from auditkit.metrics.latency import TimedRun, caching, repeat_gain
 from auditkit.metrics.variants import Answers, Timed, drifted, each_input
@@ -114,11 +114,8 @@ class Beside:
         return Made(name, variant, turn, seconds, answers)
 
     def timed(self) -> tuple[TimedRun, list[Timed]]:
-        """Time all of them in turn."""
+        """Time all of them in turn. They are warm from having answered the texts."""
         params, context, others = self.params, self.context, [one.turn for one in self.made]
-        for turn in others:
-            with turn.within():
-                warm_up(turn.asker, params.warm_up_seconds)
         length = Length(params.seconds, params.requests, params.most_seconds)
         share = params.most_seconds / (2 * len(others) + 2)
         patience = Patience(_FAR_SLOWER, _ROUNDS, share)
