@@ -15,7 +15,7 @@ from auditkit.check import HEADINGS, Check, Confidence, Context, Predictor
 from auditkit.data import Attribute, AuditData, Shift
 from auditkit.finding import Finding, Outcome
 from auditkit.latency.bench import Bench, FreshStart
-from auditkit.latency.simulated import simulated_bench
+from auditkit.latency.simulated import simulated_bench, simulated_variants
 from auditkit.measuring import run_check
 from auditkit.model import Capability, Head, Predictions
 from auditkit.plan import PlannedCheck
@@ -301,12 +301,16 @@ def _simulated(predictions: Predictions) -> Bench:
     """A bench for a model that answers this, and takes 0.1 to 0.2 seconds for each input."""
     scores = predictions.probabilities
     assert scores is not None
-    return simulated_bench(
+    bench = simulated_bench(
         lambda batch: sum(1e8 * (1 + one % 11 / 10) for one in batch),
         lambda one: scores[one],
         lambda i: FreshStart(2.0 + i, 1.0, 0.5, 0.2, 0.1, 10**6, 2 * 10**6, 3 * 10**6),
         lambda batch: sum(1e8 * (1 + one % 7 / 10) for one in batch),
     )
+    bench.variants = simulated_variants(
+        bench.clock, {"bf16": (lambda batch: 1e8 * len(batch), lambda one: scores[one - 1])}
+    )
+    return bench
 
 
 def odd_cases(rows: int = 400) -> dict[str, tuple[AuditData, Predictions]]:

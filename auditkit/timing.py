@@ -16,6 +16,7 @@ from auditkit.latency.hardware import Hardware, host
 from auditkit.model import Capability, Model
 from auditkit.models.answer_key import device_class
 from auditkit.models.transformers_loading import as_run
+from auditkit.models.transformers_text import TransformersText
 from auditkit.plan import Plan
 from auditkit.preflight import Prepared
 
@@ -48,6 +49,7 @@ def bench_for(config: AuditConfig, prepared: Prepared) -> Bench:
         start=start,
         meters=[meter for meter in meters if meter is not None],
         baseline=baseline,
+        variants=model.variants() if isinstance(model, TransformersText) else None,
         limits_from=settings.hardware or "",
         hourly_price=settings.hourly_price,
         currency=settings.currency,

@@ -11,6 +11,7 @@ from auditkit.latency.asking import Asker
 from auditkit.latency.clock import Clock, Device, HostClock
 from auditkit.latency.energy import Meter
 from auditkit.latency.hardware import Busy, Hardware
+from auditkit.latency.variants import MakeVariant
 from auditkit.model import Model
 
 
@@ -56,6 +57,7 @@ class Bench:
         device: A device with a queue of its own; None when the model runs on the CPU.
         start: Starts a new process that loads the model; None when that is not possible.
         baseline: A model to compare with; None when there is none that can be asked again.
+        variants: Makes variants of the model; None where none can be made.
         busy: Reads who uses the processor.
         meters: Energy meters that can be read.
         limits_from: Fingerprint of the hardware that the limits were set on; empty when not said.
@@ -69,6 +71,7 @@ class Bench:
     device: Device | None = None
     start: StartFresh | None = None
     baseline: Model | None = None
+    variants: MakeVariant | None = None
     busy: Callable[[], Busy] = Busy.read
     meters: Sequence[Meter] = ()
     limits_from: str = ""
@@ -78,7 +81,7 @@ class Bench:
 
     def asker(self, inputs: Sequence[Any]) -> Asker:
         """Asks the model about these inputs with the clock beside it."""
-        return Asker(self.model, inputs, self.clock, self.device)
+        return self.asker_of(self.model, inputs)
 
     def starts(
         self,
@@ -106,7 +109,11 @@ class Bench:
         """
         if self.baseline is None:
             raise NotApplicable("the baseline's predictions are on file, so it cannot be timed.")
-        return Asker(self.baseline, inputs, self.clock, self.device)
+        return self.asker_of(self.baseline, inputs)
+
+    def asker_of(self, model: Model, inputs: Sequence[Any]) -> Asker:
+        """The same for any model that computes where this one does."""
+        return Asker(model, inputs, self.clock, self.device)
 
     @property
     def elsewhere(self) -> str:

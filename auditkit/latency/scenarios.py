@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +131,93 @@ def single_stream(
     return asker.timings()
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How one model is asked beside others.
+
+    Attributes:
+        asker: Asks it.
+        batch: Inputs of a request.
+        within: What holds while it is asked, such as a number of threads; entered and left with the
+            clock stopped.
+    """
+
+    asker: Asker
+    batch: int = 1
+    within: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def ask(self, rows: Sequence[int]) -> float:
+        """Ask about the first `batch` of these rows at once; nanoseconds for each."""
+        with self.within():
+            due = self.asker.clock.now()
+            asked = rows[: self.batch]
+            return (self.asker.ask(asked, [due] * len(asked)) - due) / len(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When a model that is asked beside others is asked no more.
+
+    It is looked at once, so that when it is does not depend on how the next requests turn out.
+
+    Attributes:
+        times: How many times the first model's time it may have taken.
+        rounds: Looked at after so many rounds,
+        seconds: or when it has taken so long, if that comes first.
+    """
+
+    times: float
+    rounds: int
+    seconds: float
+
+
+def rounds(
+    turns: Sequence[Turn],
+    length: Length,
+    rng: np.random.Generator,
+    advance: Advance = lambda _: None,
+    patience: Patience | None = None,
+) -> list[Timings]:
+    """Several models about the same inputs: in each round all are asked, in random order.
+
+    Whatever happens to the machine happens to all of them. Each round draws as many inputs as the
+    largest batch has, with replacement, and a model with a smaller one is asked about the first of
+    them.
+
+    Args:
+        turns: The models; the first is what the others are held against, and stays to the end.
+        length: Counted in rounds.
+        rng: Draws the inputs, and who is first.
+        advance: Told how much is done.
+        patience: When a slow model leaves; its rounds are then the first of all rounds.
+    """
+    clock = turns[0].asker.clock
+    drawn = _drawn(len(turns[0].asker.inputs), rng)
+    most = max(turn.batch for turn in turns)
+    took = [0.0] * len(turns)
+    staying = list(range(len(turns)))
+    began, served = clock.now(), 0
+    while not length.over(clock.now() - began, served):
+        rows = [next(drawn) for _ in range(most)]
+        for place in rng.permutation(staying).tolist():
+            took[place] += turns[place].ask(rows)
+        served += 1
+        if patience is not None:
+            staying = [
+                p for p in staying if not p or not _leaves(patience, served, took[0], took[p])
+            ]
+        if served % _TOLD == 0:
+            advance(length.done(clock.now() - began, served))
+    return [turn.asker.timings() for turn in turns]
+
+
+def _leaves(patience: Patience, served: int, first: float, took: float) -> bool:
+    due = served == patience.rounds or (
+        served < patience.rounds and took > patience.seconds * SECOND
+    )
+    return due and took > patience.times * first
+
+
 def in_turn(
     askers: tuple[Asker, Asker],
     length: Length,
@@ -141,18 +229,25 @@ def in_turn(
     Which of the two is first is drawn, too, so that whatever happens to the machine happens to
     both.
     """
-    first, second = askers
-    clock = first.clock
-    rows = _drawn(len(first.inputs), rng)
-    began, served = clock.now(), 0
-    while not length.over(clock.now() - began, served):
-        row = next(rows)
-        for asker in (first, second) if rng.random() < _HALF else (second, first):
-            asker.ask([row], [clock.now()])
-        served += 1
-        if served % _TOLD == 0:
-            advance(length.done(clock.now() - began, served))
-    return first.timings(), second.timings()
+    first, second = rounds([Turn(asker) for asker in askers], length, rng, advance)
+    return first, second
+
+
+def asked_once(turn: Turn, rows: Sequence[int], seconds: float) -> Timings:
+    """One model about these rows, in requests as it is timed with, until they are over or time is.
+
+    Args:
+        turn: The model.
+        rows: The inputs, in random order, so that what was asked in time is a sample of them.
+        seconds: No request begins later than this.
+    """
+    clock = turn.asker.clock
+    began = clock.now()
+    for start in range(0, len(rows), turn.batch):
+        if start and clock.now() - began > seconds * SECOND:
+            break
+        turn.ask(rows[start : start + turn.batch])
+    return turn.asker.timings()
 
 
 def arrivals(
@@ -256,7 +351,6 @@ def offline(
     return asker.timings(), passes
 
 
-_HALF = 0.5
 _TOLD = 64
 """Requests after which progress is told."""
 

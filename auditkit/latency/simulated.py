@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from auditkit.errors import NotApplicable
 from auditkit.latency.bench import Bench, FreshStart
+from auditkit.latency.clock import Clock
 from auditkit.latency.hardware import Busy, Hardware
+from auditkit.latency.variants import MakeVariant, Variant
 from auditkit.model import Capability, Predictions
 
 QUIET = Busy(0.0, 0.0, None, None, None)
@@ -152,3 +156,31 @@ def simulated_bench(
         baseline=None if baseline is None else Sleeper(clock, baseline, answer),
         busy=lambda: QUIET,
     )
+
+
+Planted = tuple[Callable[[Sequence[Any]], float], Callable[[Any], Sequence[float]]]
+"""Nanoseconds of a batch by its inputs, and probabilities of an input."""
+
+
+def simulated_variants(
+    clock: Clock, planted: Mapping[str, Planted], seconds: float = 2.0, batch: int | None = None
+) -> MakeVariant:
+    """Makes sleepers for the planted names; any other cannot be made.
+
+    Args:
+        clock: The clock of the bench.
+        planted: What each variant takes and answers, by its name.
+        seconds: What making one takes.
+        batch: Inputs of a request of each of them; None for as many as the model is asked.
+    """
+    assert isinstance(clock, FakeClock)
+
+    @contextmanager
+    def make(name: str) -> Iterator[Variant]:
+        if name not in planted:
+            raise NotApplicable("it was not planted.")
+        clock.advance(seconds * 1e9)
+        takes, answer = planted[name]
+        yield Variant(Sleeper(clock, takes, answer, name=name), batch)
+
+    return make

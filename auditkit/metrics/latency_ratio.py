@@ -37,17 +37,28 @@ def ratios(
     yield _of_quantiles(own / 1e6, other / 1e6, confidence, withheld)
 
 
-def _measured(name: str, pairs: Series, confidence: Confidence, withheld: str) -> Measurement:
+def median_ratio(
+    pairs: Series, confidence: Confidence, comparisons: int = 1
+) -> tuple[float, Bounds]:
+    """The median of ratios over pairs, in the order of the requests, shape (n,), n > 0.
+
+    Its bounds are order statistics; ratios that come in bursts count less.
+    """
     ordered, worth = np.sort(pairs), independent_values(pairs, 0.5)
+    claim, corrected = (
+        quantile_interval(ordered, 0.5, alpha, worth)
+        for alpha in (confidence.claim_alpha, confidence.corrected_alpha(comparisons))
+    )
+    return quantile(ordered, 0.5), Bounds(claim, corrected, METHOD, comparisons)
+
+
+def _measured(name: str, pairs: Series, confidence: Confidence, withheld: str) -> Measurement:
+    value, bounds = median_ratio(pairs, confidence)
     return Measurement(
         name,
-        quantile(ordered, 0.5),
+        value,
         len(pairs),
-        Bounds(
-            quantile_interval(ordered, 0.5, confidence.claim_alpha, worth),
-            quantile_interval(ordered, 0.5, confidence.corrected_alpha(1), worth),
-            METHOD,
-        ),
+        bounds,
         note="The median over requests that both models were asked in turn.",
         counted="requests",
         withheld=withheld,

@@ -71,6 +71,13 @@ class Parts:
             arrays["token_type_ids"] = np.zeros_like(ids)
         return arrays
 
+    def logits(self, batch: Sequence[Sequence[int]]) -> NDArray[Any]:
+        """Logits of tokenised texts, shape (rows, classes); one by one where it must be."""
+        alone = (self.pad is None or self.alone) and len(batch) > 1
+        batches = [[tokens] for tokens in batch] if alone else [batch]
+        answers = [self.forward.logits(self.arrays(one)) for one in batches]
+        return np.concatenate(answers) if len(answers) > 1 else answers[0]
+
 
 class TorchForward:
     """The forward pass of a loaded torch model.

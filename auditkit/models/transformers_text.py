@@ -31,6 +31,7 @@ from auditkit.models.transformers_loading import (
     load_parts,
     local_folder,
 )
+from auditkit.models.variants import VariantMaker
 from auditkit.models.white_box import WhiteBox
 from auditkit.network import settle_network
 from auditkit.prediction_store import KeptAnswers, PredictionStore
@@ -246,11 +247,7 @@ class TransformersText:
         Raises:
             ModelError: The model is in training mode.
         """
-        parts = self._loaded
-        alone = (parts.pad is None or parts.alone) and len(batch) > 1
-        batches = [[tokens] for tokens in batch] if alone else [batch]
-        answers = [parts.forward.logits(parts.arrays(one)) for one in batches]
-        return np.concatenate(answers) if len(answers) > 1 else answers[0]
+        return self._loaded.logits(batch)
 
     def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """What the classification head reads of each text, shape (n, embedding_width)."""
@@ -297,6 +294,10 @@ class TransformersText:
         """
         self._torch()
         return WhiteBox(self._loaded, self.max_length, self)
+
+    def variants(self) -> VariantMaker:
+        """Makes variants of this model to be timed beside it, each on a copy."""
+        return VariantMaker(self, lambda: self._loaded, self._folder, self._config)
 
     def _torch(self) -> TorchForward:
         forward = self._loaded.forward
