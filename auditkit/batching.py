@@ -20,10 +20,6 @@ PADDING_SHARE = 1 / 32
 """Padding of a batch as a share of its budget, from which on one more batch is cheaper. A batch
 costs about as much as 30 tokens on a CPU core; where it costs more, larger budgets are used too."""
 
-SHARES, FULL_TOKENS = 8, 256
-"""Batches that a small request is split into, where each still has so many tokens and a quarter of
-the budget: several at once take as long as the last of them, and then all should end together."""
-
 Split = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
 
 
@@ -77,9 +73,6 @@ def token_batches(
     distinct = [tokens[position] for position in first]
     lacking = np.zeros(len(first), dtype=np.bool_)
     lacking[places[missing]] = True
-    # Of all inputs, missing or not: what was cut off is asked in the same batches when it goes on.
-    share = sum(map(len, distinct)) // SHARES
-    budget = min(budget, max(share, FULL_TOKENS, budget // 4))
     positions = np.flatnonzero(missing)
     positions = positions[np.argsort(places[positions], kind="stable")]
     starts = np.searchsorted(places[positions], np.arange(len(first) + 1))

@@ -136,7 +136,7 @@ def test_new_inputs_are_batched_request_by_request_as_they_will_be():
             part = context.data.inputs[start : start + 30]
             context.predictor.predict([("noise", one) for one in part])
 
-    assert cost_of(work, rows=300).asked.batches == 20  # 30 inputs of ten tokens need two
+    assert cost_of(work, rows=300).asked.batches == 10  # 100 inputs of ten tokens fit one
 
 
 def test_a_check_that_asks_more_without_saying_so_is_not_estimated():
