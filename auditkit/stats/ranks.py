@@ -35,25 +35,6 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
     return _within(float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)))
 
 
-def kendall(first: ArrayLike, second: ArrayLike) -> float | None:
-    """Tau-b of two vectors (Kendall 1945), -1 to 1, which counts tied pairs in neither's favour.
-
-    None where it is undefined: fewer than two values, or a vector whose values are all equal.
-    Raises ValueError for vectors that are not finite, or of two lengths.
-    """
-    one, other = _pair(first, second)
-    agreeing = one_untied = other_untied = 0.0
-    for position in range(len(one) - 1):
-        x = np.sign(one[position + 1 :] - one[position])
-        y = np.sign(other[position + 1 :] - other[position])
-        agreeing += float(x @ y)
-        one_untied += float(x @ x)
-        other_untied += float(y @ y)
-    if min(one_untied, other_untied) == 0.0:
-        return None
-    return _within(agreeing / math.sqrt(one_untied * other_untied))
-
-
 def top(weights: ArrayLike, count: int) -> NDArray[np.int64]:
     """Positions of the `count` largest weights, ascending; all of them where there are fewer.
 
@@ -79,16 +60,6 @@ def top_overlap(first: ArrayLike, second: ArrayLike, count: int) -> float | None
         return None
     size = min(count, len(one))
     return _within(float(_membership(one, count) @ _membership(other, count)) / size)
-
-
-def top_jaccard(first: ArrayLike, second: ArrayLike, count: int) -> float | None:
-    """The common part of two tops over all that is in either of them, 0 to 1.
-
-    Both tops have the same size, so that this is o / (2 - o) of their overlap o; ties as there.
-    None where there are no weights. Raises ValueError as `top` and `spearman`.
-    """
-    overlap = top_overlap(first, second, count)
-    return None if overlap is None else overlap / (2.0 - overlap)
 
 
 def cosine(first: ArrayLike, second: ArrayLike) -> float | None:
