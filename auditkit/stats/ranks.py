@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from auditkit.stats.intervals import Floats
 
@@ -35,45 +35,19 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
     return _within(float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)))
 
 
-def top(weights: ArrayLike, count: int) -> NDArray[np.int64]:
-    """Positions of the `count` largest weights, ascending; all of them where there are fewer.
-
-    Of equal weights at the edge those that stand first are taken. Raises ValueError for `count`
-    below 1.
-    """
-    if count < 1:
-        raise ValueError(f"the top is at least 1 of the weights, not {count}")
-    vector = _checked(weights)
-    return np.sort(np.argsort(-vector, kind="stable")[:count]).astype(np.int64)
-
-
 def top_overlap(first: ArrayLike, second: ArrayLike, count: int) -> float | None:
     """Share of the `count` largest weights that two vectors have in common, 0 to 1.
 
     With fewer weights than that the whole is meant, and the overlap is 1. Weights that tie at the
     edge of the top are taken in parts, as the mean over all ways to break the ties one by one and
     independently in each vector: a vector that prefers nothing overlaps as much as chance. None
-    where there are no weights. Raises ValueError as `top` and `spearman`.
+    where there are no weights. Raises ValueError as `spearman`, or for `count` below 1.
     """
     one, other = _pair(first, second)
     if not len(one):
         return None
     size = min(count, len(one))
     return _within(float(_membership(one, count) @ _membership(other, count)) / size)
-
-
-def cosine(first: ArrayLike, second: ArrayLike) -> float | None:
-    """Cosine of the angle between two vectors, -1 to 1; None where one of them is all zeros.
-
-    Raises ValueError for vectors that are not finite, or of two lengths.
-    """
-    one, other = _pair(first, second)
-    # Scaled first: squares of very small or large weights would leave the range of floats.
-    sizes = [float(np.abs(vector).max(initial=0.0)) for vector in (one, other)]
-    if min(sizes) == 0.0:
-        return None
-    x, y = one / sizes[0], other / sizes[1]
-    return _within(float(x @ y) / math.sqrt(float(x @ x) * float(y @ y)))
 
 
 def _membership(weights: Floats, count: int) -> Floats:
