@@ -32,8 +32,8 @@ def lime(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
     `random_state=effort.seed`.
 
     With "auto", LIME draws its 5,000 samples, and the model is asked about them part by part.
-    After each part the weights' covariance is estimated (White 1980, for the ridge regression that
-    LIME fits), and with it the predictive probability (Spiegelhalter et al. 1986, flat prior) that
+    After each part the weights' covariance is estimated (HC3 of MacKinnon and White 1985, for the
+    ridge regression that LIME fits), and with it the predictive probability (Spiegelhalter et al. 1986, flat prior) that
     the rest would change which `effort.top` words have the largest weights. LIME ends when that is
     at most 5 %. A predictive probability holds whenever one looks, so that looking often costs no
     confidence.
@@ -46,7 +46,7 @@ def lime(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
     for look, size in enumerate(_looks(len(sampled.data), auto=auto)):
         answers = np.concatenate([answers, ask(sampled.texts(len(answers), size))[:, label]])
         weights = sampled.weights(answers)
-        spread = sampled.covariance(answers, weights)
+        spread, shrinkage = sampled.errors(answers, weights)
         if size == len(sampled.data):
             break
         rest = spread * (1 - size / len(sampled.data))
@@ -58,7 +58,7 @@ def lime(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
         label,
         sampled.features(),
         weights,
-        margins=_Z95 * np.sqrt(np.diag(spread)),
+        margins=_Z95 * np.sqrt(np.diag(spread)) + np.abs(shrinkage),
         asked=len(answers),
     )
 
@@ -114,18 +114,24 @@ class _Sampled:
             weights[word] = weight
         return weights
 
-    def covariance(
+    def errors(
         self, answers: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Of the weights over samplings, shape (words, words), robust to unequal variances."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far the weights may be from those of very many samples.
+
+        Returns:
+            Their covariance over samplings, shape (words, words), robust to unequal variances
+            (HC3), and by how much the ridge penalty shrinks each, shape (words,).
+        """
         n = len(answers)
         kernel = self.explainer.base.kernel_fn(self.distances[:n])
         rows = self.data[:n].astype(float)
         centred = rows - np.average(rows, axis=0, weights=kernel)
         residuals = answers - np.average(answers, weights=kernel) - centred @ weights
         inverse = np.linalg.inv((centred * kernel[:, None]).T @ centred + np.eye(rows.shape[1]))
-        scored = centred * (kernel * residuals)[:, None]
-        return np.asarray(inverse @ (scored.T @ scored) @ inverse, dtype=np.float64)
+        leverage = kernel * (np.einsum("ij,jk,ik->i", centred, inverse, centred) + 1 / kernel.sum())
+        scored = centred * (kernel * residuals / (1 - leverage))[:, None]
+        return inverse @ (scored.T @ scored) @ inverse, inverse @ weights
 
     def features(self) -> tuple[tuple[Span, ...], ...]:
         """Where each word stands, every time it occurs."""
