@@ -123,7 +123,9 @@ class _Wrapper:
     """TextAttack looks at its class to warn about tasks it does not know."""
 
     def __call__(self, texts: Sequence[str]) -> Any:
-        return ask_from_task(texts)
+        import torch
+
+        return torch.from_numpy(ask_from_task(texts))
 
 
 class _Hub:
@@ -159,7 +161,7 @@ class _Hub:
 
         settings = self._settings
         hub = Interleaving(
-            lambda queries: _scores(self._ask(queries)),
+            lambda queries: [(np.arange(len(queries)), _scores(self._ask(queries)).numpy())],
             settings.in_flight,
             settings.timeout,
             at_work,

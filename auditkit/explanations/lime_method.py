@@ -33,10 +33,10 @@ def lime(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
 
     With "auto", LIME draws its 5,000 samples, and the model is asked about them part by part.
     After each part the weights' covariance is estimated (HC3 of MacKinnon and White 1985, for the
-    ridge regression that LIME fits), and with it the predictive probability (Spiegelhalter et al. 1986, flat prior) that
-    the rest would change which `effort.top` words have the largest weights. LIME ends when that is
-    at most 5 %. A predictive probability holds whenever one looks, so that looking often costs no
-    confidence.
+    ridge regression that LIME fits), and with it the predictive probability (Spiegelhalter et al.
+    1986, flat prior) that the rest would change which `effort.top` words have the largest weights.
+    LIME ends when that is at most 5 %. A predictive probability holds whenever one looks, so that
+    looking often costs no confidence.
     """
     if not _LIME_WORD.search(text):
         return Attribution("lime", text, label, (), np.zeros(0), note="LIME finds no word in it.")

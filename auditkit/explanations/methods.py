@@ -14,7 +14,7 @@ from auditkit.explanations.shap_methods import ExplainText, kernel_shap, partiti
 from auditkit.explanations.word_methods import occlusion, random_weights
 from auditkit.model import TokenScores, WhiteBox
 
-IN_FLIGHT = 64
+IN_FLIGHT = 128
 """Examples explained at once by a method that asks a few texts at a time."""
 _FEW = 4
 """The same for a method that asks hundreds of texts at a time, and holds what it drew for them."""
