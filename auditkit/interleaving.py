@@ -117,7 +117,7 @@ class Interleaving:
     _stopped: deque[Task] = field(default_factory=deque, init=False)
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
-        """Yield each task with what its body returned, in the order they end.
+        """Yield each task with what its body returned, request by request as they end.
 
         A body that raises ends them all; one that is out of time is thrown `OutOfTime`.
         """
@@ -172,7 +172,7 @@ class Interleaving:
                         ended += self._step(task, answers)
         finally:  # after an error they are to be ended with the others
             self._stopped.extend(task for task in asking if not task.greenlet.dead)
-        return ended
+        return sorted(ended, key=lambda one: one[0].row)
 
     def _step(self, task: Task, answers: Any) -> list[tuple[Task, Any]]:
         """Let a task go on until it asks again, or ends."""

@@ -85,7 +85,7 @@ def test_stop_words_are_nltks():
     assert {"i", "she's", "wouldn't", "doing"} <= constraint.stopwords
 
 
-@pytest.mark.skipif("AUDITKIT_DATA" not in os.environ, reason="needs AUDITKIT_DATA")
+@pytest.mark.skipif(not os.environ.get("AUDITKIT_DATA"), reason="needs AUDITKIT_DATA")
 def test_stop_words_are_those_of_the_corpus():
     from auditkit.attacks.stop_words import ENGLISH
 
@@ -346,7 +346,9 @@ def test_textfoolers_own_stop_words_are_used(resources):
     assert len(words) > 250
 
 
-needs_wordnet = pytest.mark.skipif("AUDITKIT_DATA" not in os.environ, reason="needs AUDITKIT_DATA")
+needs_wordnet = pytest.mark.skipif(
+    not os.environ.get("AUDITKIT_DATA"), reason="needs AUDITKIT_DATA"
+)
 
 
 @needs_wordnet
