@@ -32,8 +32,6 @@ from auditkit.random_streams import RandomStreams, untouched_randomness
 
 REMEMBERED = 20_000
 """Attributions that are kept in memory for the next check."""
-TOGETHER = 128
-"""Examples whose masked texts are in memory at once; then they are forgotten."""
 _LONGEST_REASON = 200
 
 
@@ -118,7 +116,7 @@ class TextExplainer:
         model = self._model
         tokenizer = model.text_tokenizer() if isinstance(model, ReadingModel) else None
         explain = method.by_asking(tokenizer)
-        for start in range(0, len(jobs), TOGETHER):
+        for start in range(0, len(jobs), method.together):
             with self._forgetting():
                 tasks = (
                     Task(
@@ -126,7 +124,7 @@ class TextExplainer:
                         partial(_guarded, explain, jobs[row], effort),
                         RandomStreams.seeded(effort.seed),
                     )
-                    for row in range(start, min(start + TOGETHER, len(jobs)))
+                    for row in range(start, min(start + method.together, len(jobs)))
                 )
                 hub = Interleaving(self._probabilities, method.in_flight, at_work=_at_work)
                 for task, said in hub.run(tasks):

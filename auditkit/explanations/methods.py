@@ -14,10 +14,13 @@ from auditkit.explanations.shap_methods import ExplainText, kernel_shap, partiti
 from auditkit.explanations.word_methods import occlusion, random_weights
 from auditkit.model import TokenScores, WhiteBox
 
-IN_FLIGHT = 128
-"""Examples explained at once by a method that asks a few texts at a time."""
+IN_FLIGHT = 256
+"""Examples explained at once by a method that asks a few texts at a time: the more, the fuller the
+batches. Their texts take about 50 MB."""
 _FEW = 4
 """The same for a method that asks hundreds of texts at a time, and holds what it drew for them."""
+_TOGETHER = 32
+"""The examples whose thousands of texts such a method may leave in memory."""
 
 LookInside: TypeAlias = "Callable[[WhiteBox, str, int, Effort], TokenScores]"
 
@@ -31,12 +34,14 @@ class Method:
         inside: Explains by looking inside the model. Exactly one of the two is given.
         packages: What it needs, by the name under which it is imported.
         in_flight: Examples explained at once.
+        together: Examples whose masked texts are in memory at once; then they are forgotten.
     """
 
     by_asking: Callable[[Any | None], ExplainText] | None = None
     inside: LookInside | None = None
     packages: tuple[str, ...] = ()
     in_flight: int = IN_FLIGHT
+    together: int = IN_FLIGHT
 
     def missing(self) -> str:
         """What must be installed first; empty when all is there."""
@@ -44,9 +49,19 @@ class Method:
 
 
 METHODS: Mapping[str, Method] = {
-    "lime": Method(lambda _: lime, packages=("lime", "sklearn", "greenlet"), in_flight=_FEW),
+    "lime": Method(
+        lambda _: lime,
+        packages=("lime", "sklearn", "greenlet"),
+        in_flight=_FEW,
+        together=_TOGETHER,
+    ),
     "shap": Method(partition_shap, packages=("shap", "greenlet")),
-    "kernel-shap": Method(lambda _: kernel_shap, packages=("shap", "greenlet"), in_flight=_FEW),
+    "kernel-shap": Method(
+        lambda _: kernel_shap,
+        packages=("shap", "greenlet"),
+        in_flight=_FEW,
+        together=_TOGETHER,
+    ),
     "integrated-gradients": Method(
         inside=lambda box, text, label, effort: box.integrated_gradients(text, label, effort.steps),
         packages=("captum", "matplotlib"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_what_was_explained_is_not_explained_again():
 
 
 def test_masked_texts_are_forgotten_and_the_audited_ones_are_not(monkeypatch):
-    monkeypatch.setattr(explaining, "TOGETHER", 2)
+    monkeypatch.setitem(METHODS, "lime", replace(METHODS["lime"], together=2))
     model = FakeModel(reads_zq)
     predictor = SharedPredictor(model)
     predictor.predict(TEXTS)
