@@ -1,6 +1,6 @@
 """Explanations side by side with `lime` and `shap` over `transformers.pipeline`, same model, texts.
 
-    python benchmarks/explanations.py --model DIR [--examples N] [--auto N] [--one-core]
+    python benchmarks/explanations.py --model DIR [--examples N] [--many N] [--auto N] [--one-core]
 
 Sentences are shuffled SST-2 ones from $AUDITKIT_DATA/sst2/*.csv with 8 words or more; without
 --model, a random BERT of MiniLM's size. Both arms are warmed, have the same cores (wall time), or
@@ -214,9 +214,9 @@ def shap_table(bench: Bench, model: Any) -> None:
     print(f"    {len(asked):,} distinct of {count:,} texts, values within {worst:.0e}")
 
 
-def shap_limit(bench: Bench, model: Any, texts: list[str]) -> None:
+def shap_limit(bench: Bench, model: Any, texts: list[str], repeats: int) -> None:
     limits = []
-    for _ in range(2):
+    for _ in range(repeats):
         seconds, _, asked = bench.ours(model, "shap", Effort(), texts)
         limits.append(bench.forward(model, asked) / seconds)
     say(
@@ -255,11 +255,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--examples", type=int, default=8)
-    parser.add_argument("--many", type=int, default=96, help="examples of SHAP's limit")
+    parser.add_argument("--many", type=int, default=200, help="examples of SHAP's limit")
+    parser.add_argument("--repeats", type=int, default=2, help="of SHAP's limit")
     parser.add_argument("--auto", type=int, default=40, help="examples of the last table")
     parser.add_argument("--stock", type=int, default=4, help="of these, those of the slow arm")
     parser.add_argument("--one-core", action="store_true")
-    parser.add_argument("--only", choices=["lime", "shap", "auto"])
+    parser.add_argument("--only", choices=["lime", "shap", "limit", "auto"])
     options = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     warnings.filterwarnings("ignore")
@@ -282,7 +283,8 @@ def main() -> int:
             lime_table(bench, model)
         if options.only in (None, "shap"):
             shap_table(bench, model)
-            shap_limit(bench, model, texts[: options.many])
+        if options.only in (None, "limit"):
+            shap_limit(bench, model, texts[: options.many], options.repeats)
         if options.only in (None, "auto") and options.auto:
             auto_table(bench, model, texts[: options.auto], options.stock)
     return 0
