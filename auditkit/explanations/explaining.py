@@ -138,9 +138,12 @@ class TextExplainer:
     def _inside(
         self, method: Method, jobs: Sequence[_Job], effort: Effort
     ) -> Iterator[tuple[_Job, TokenScores | Exception]]:
-        """Explain by looking inside the model, one text after the other."""
+        """Explain by looking inside the model, one text after the other.
+
+        The longest come first: what they need in memory is enough for all others.
+        """
         assert method.inside is not None
-        for job in jobs:
+        for job in sorted(jobs, key=lambda job: -len(job.read)):
             try:
                 yield job, method.inside(self._box(), job.read, job.label, effort)
             except AuditkitError:
