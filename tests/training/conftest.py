@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,11 +19,6 @@ from auditkit.training import Workshop
 GOOD, BAD = ("good", "great", "warm", "funny"), ("bad", "awful", "dull", "sad")
 NEUTRAL = ("the", "film", "movie", "is", "was", "and", "story", "plot", "actor", "scene", "music")
 NAMES = ("negative", "positive")
-
-
-@pytest.fixture(autouse=True)
-def _temporary_folders_are_removed(tmp_path_factory, monkeypatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
 
 
 def sentences(rows: int, seed: int, telling: int = 1) -> tuple[tuple[str, ...], np.ndarray]:
