@@ -1,32 +1,23 @@
 """Runs many tasks at once that stop to ask the model: all their questions go to it together.
 
 Each task runs in a greenlet. Where it asks, it stops and hands over its questions; those of all
-stopped tasks are asked in one request, and each goes on as soon as it has its answers, while the
-model may still be at work on those of others. A library that asks a few texts at a time, one
-example after the other, thus fills batches, and nothing of it is changed.
+stopped tasks are asked in one request, and each goes on with its answers. A library that asks a few
+texts at a time, one example after the other, thus fills batches, and nothing of it is changed.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from auditkit.random_streams import RandomStreams, untouched_randomness
 
 FULL = 4096
 """Questions from which on a request is full: more stopped tasks wait for the next one."""
-
-Part: TypeAlias = "tuple[NDArray[np.int64], NDArray[Any]]"
-"""Positions of some of the questions, and their answers, one row each."""
-Ask: TypeAlias = "Callable[[list[str]], Iterable[Part]]"
-"""Answers questions, all at once or part by part."""
 
 
 @dataclass(slots=True)
@@ -60,64 +51,27 @@ def ask_from_task(texts: Sequence[str]) -> Any:
     return hub.switch(list(texts))
 
 
-class _Request:
-    """The questions of several tasks, and what has been answered."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.questions = [question for task in tasks for question in task.questions]
-        counts = [len(task.questions) for task in tasks]
-        self._tasks = tasks
-        self._ends = np.cumsum(counts).tolist()
-        self._lacking = np.array(counts, dtype=np.int64)
-        self._owners = np.repeat(np.arange(len(tasks)), self._lacking)
-        self._waiting = np.ones(len(tasks), dtype=np.bool_)
-        self._answers: NDArray[Any] = np.zeros(0)
-
-    def take(self, part: Part, seconds: float) -> Iterator[tuple[Task, NDArray[Any]]]:
-        """Take some answers and the time they took; the tasks that now have all, with theirs."""
-        positions, answers = part
-        if not self._answers.size:
-            self._answers = np.zeros((len(self.questions), *answers.shape[1:]), answers.dtype)
-        self._answers[positions] = answers
-        counts = np.bincount(self._owners[positions], minlength=len(self._tasks))
-        self._lacking -= counts
-        for place in np.flatnonzero(counts).tolist():
-            self._tasks[place].seconds += seconds * int(counts[place]) / len(positions)
-        for place in np.flatnonzero(self._waiting & (self._lacking == 0)).tolist():
-            self._waiting[place] = False
-            task, end = self._tasks[place], self._ends[place]
-            yield task, self._answers[end - len(task.questions) : end]
-
-
-def _timed(ask: Ask, questions: list[str]) -> Iterator[tuple[Part, float]]:
-    """Each part of the answers, and the seconds it was waited for."""
-    began = time.perf_counter()
-    for part in ask(questions):
-        yield part, time.perf_counter() - began
-        began = time.perf_counter()
-
-
 @dataclass(slots=True)
 class Interleaving:
     """Runs tasks.
 
     Attributes:
-        ask: Answers a list of texts, all or part by part. Called with the questions of many tasks.
-            Which these are does not depend on what is answered first.
+        ask: Answers a list of texts, with something that can be cut into parts by rows. Called with
+            the questions of many tasks.
         in_flight: Tasks that run at once.
         limit: Most seconds for one task; None for no bound. What is counted does not depend on how
             many run at once. A task is stopped between two requests, never inside one.
-        at_work: What holds while tasks run, but not while the model's answers are waited for.
+        at_work: What holds while tasks run, but not while the model is asked.
     """
 
-    ask: Ask
+    ask: Callable[[list[str]], Any]
     in_flight: int
     limit: float | None = None
     at_work: Callable[[], AbstractContextManager[Any]] = untouched_randomness
     _stopped: deque[Task] = field(default_factory=deque, init=False)
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
-        """Yield each task with what its body returned, request by request as they end.
+        """Yield each task with what its body returned, in the order they end.
 
         A body that raises ends them all; one that is out of time is thrown `OutOfTime`.
         """
@@ -148,8 +102,6 @@ class Interleaving:
                 body = task.body
                 task.greenlet = greenlet.greenlet(lambda _, body=body: body())
                 ended += self._step(task, None)
-                if not task.greenlet.dead:
-                    self._stopped.append(task)
         return ended
 
     def _full_request(self) -> list[Task]:
@@ -164,15 +116,23 @@ class Interleaving:
     def _answer(self, asking: list[Task]) -> list[tuple[Task, Any]]:
         """Ask the model for these tasks and let each go on; those that end."""
         ended: list[tuple[Task, Any]] = []
-        request = _Request(asking)
+        left = deque(asking)
         try:
-            for part, seconds in _timed(self.ask, request.questions):
-                with self.at_work():
-                    for task, answers in request.take(part, seconds):
-                        ended += self._step(task, answers)
-        finally:  # after an error they are to be ended with the others
-            self._stopped.extend(task for task in asking if not task.greenlet.dead)
-        return sorted(ended, key=lambda one: one[0].row)
+            began = time.perf_counter()
+            merged = [question for task in asking for question in task.questions]
+            answers = self.ask(merged)
+            each = (time.perf_counter() - began) / max(len(merged), 1)
+            start = 0
+            with self.at_work():
+                while left:
+                    task = left.popleft()
+                    end = start + len(task.questions)
+                    task.seconds += each * len(task.questions)
+                    ended += self._step(task, answers[start:end])
+                    start = end
+        finally:
+            self._stopped.extend(left)  # after an error: to be ended with the others
+        return ended
 
     def _step(self, task: Task, answers: Any) -> list[tuple[Task, Any]]:
         """Let a task go on until it asks again, or ends."""
@@ -190,4 +150,5 @@ class Interleaving:
         if task.greenlet.dead:
             return [(task, said)]
         task.questions = said
+        self._stopped.append(task)
         return []

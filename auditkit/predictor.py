@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -33,10 +32,6 @@ from auditkit.token_answers import TokenAnswers, Tokens
 
 Advance = Callable[[int, int], None]
 """Told (inputs answered, inputs to answer) after each batch of one request."""
-
-_SWITCH_SECONDS = 1e-4
-"""How long the caller may hold up the threads in which the model computes. Python's own 5 ms are
-longer than a small model takes for one operation."""
 
 
 def _ignore(done: int, total: int) -> None:
@@ -115,39 +110,22 @@ class SharedPredictor:
             ModelError: The model cannot answer, or answers with the wrong shape.
         """
         items = inputs if isinstance(inputs, Sequence) else list(inputs)
-        keys = _keys(items)
+        keys = [item if type(item) is str else content_key(item) for item in items]
         fresh: dict[Hashable, Any] = {}
         for key, item in zip(keys, items, strict=True):
             if key not in self._rows:
                 fresh.setdefault(key, item)
-        for _ in self._answered(fresh):
-            pass
+        if fresh:
+            answers, tokens = self._answer(fresh)
+            start = self._answers.append(answers)
+            self._rows.update(zip(fresh, range(start, start + len(fresh)), strict=True))
+            if tokens is not None:
+                self._by_tokens.add(tokens, start)
+            elif isinstance(self._model, TokenModel):
+                self._by_tokens.add_unread([*fresh.values()], start)
         self._asked += len(items)
-        return self._recalled(keys)
-
-    def predict_in_parts(
-        self, inputs: Iterable[Any]
-    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
-        """Answers as soon as they are there, each part with its positions in the inputs.
-
-        First come those that need no asking, then one part a batch. Parts come in no certain order
-        where the model is asked in several threads, which compute while the caller is at work.
-        Nothing else may be asked before the last part is taken; see `predict` for the rest.
-        """
-        items = inputs if isinstance(inputs, Sequence) else list(inputs)
-        keys = _keys(items)
-        known: list[int] = []
-        places: dict[Hashable, list[int]] = {}
-        for place, key in enumerate(keys):
-            (known if key in self._rows else places.setdefault(key, [])).append(place)
-        yield np.array(known, dtype=np.int64), self._recalled([keys[place] for place in known])
-        alike = [*places.values()]
-        fresh = {key: items[first] for key, (first, *_) in places.items()}
-        for positions, answer in self._answered(fresh):
-            rows = np.repeat(np.arange(len(positions)), [len(alike[one]) for one in positions])
-            every = [place for one in positions for place in alike[one]]
-            yield np.array(every, dtype=np.int64), answer[rows]
-        self._asked += len(items)
+        rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
+        return self._answers.take(rows)
 
     @contextmanager
     def forgetting(self) -> Iterator[None]:
@@ -250,19 +228,8 @@ class SharedPredictor:
             ) from None
         return self._answers.take(rows)
 
-    def _recalled(self, keys: list[Hashable]) -> Predictions:
-        rows = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
-        return self._answers.take(rows)
-
-    def _answered(
-        self, fresh: dict[Hashable, Any]
-    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
-        """Answers for distinct inputs by key, as they come, with their positions.
-
-        They are remembered when all are there.
-        """
-        if not fresh:
-            return
+    def _answer(self, fresh: dict[Hashable, Any]) -> tuple[Predictions, Tokens | None]:
+        """Answers for distinct inputs by key, and the tokens of all if they were looked at."""
         inputs, missing = list(fresh.values()), np.ones(len(fresh), dtype=np.bool_)
         answers = _Answers(self._answers.classes, self._answers.scored, len(fresh))
         digests = [] if self._kept is None else [content_digest(key) for key in fresh]
@@ -271,27 +238,19 @@ class SharedPredictor:
             answers.put(np.array(found, dtype=np.int64), kept)
             missing[found] = False
             self._cached += len(found)
-            yield np.array(found, dtype=np.int64), kept
-        tokens = None
-        if missing.any() and isinstance(self._model, TokenModel):
-            tokens = self._tokenized(self._model, inputs)
-        for positions, answer in self._new_answers(inputs, tokens, missing):
+
+        def take(positions: NDArray[np.int64], answer: Predictions) -> None:
             answers.put(positions, answer)  # refuses what must not be kept
             if self._kept is not None:
                 self._kept.keep([digests[position] for position in positions], answer)
             missing[positions] = False
-            yield positions, answer
-        self._remember(fresh, tokens, answers.take(np.arange(len(fresh))))
 
-    def _new_answers(
-        self, inputs: list[Any], tokens: Tokens | None, missing: NDArray[np.bool_]
-    ) -> Iterator[tuple[NDArray[np.int64], Predictions]]:
-        """Answers that the store has not; those of the same tokens as before need no asking."""
-        model, new = self._model, np.arange(len(inputs))
-        if tokens is not None and isinstance(model, TokenModel):
+        tokens, model, new = None, self._model, np.arange(len(fresh))
+        if missing.any() and isinstance(model, TokenModel):
+            tokens = self._tokenized(model, inputs)
             rows = self._by_tokens.find(tokens, lambda unread: self._tokenized(model, unread))
-            if len(alike := np.flatnonzero(missing & (rows >= 0))):
-                yield alike, self._answers.take(rows[alike])
+            if alike := np.flatnonzero(missing & (rows >= 0)).tolist():
+                take(np.array(alike), self._answers.take(rows[alike]))
             new = np.flatnonzero(rows < 0)
         for positions, answer in self._ask(
             [inputs[one] for one in new],
@@ -299,19 +258,10 @@ class SharedPredictor:
             missing[new],
             (model.predict, model.predict_tokens if isinstance(model, TokenModel) else None),
         ):
-            yield new[positions], answer
+            take(new[positions], answer)
             self._batches += 1
-            self._advance(len(inputs) - int(missing.sum()), len(inputs))
-
-    def _remember(
-        self, fresh: dict[Hashable, Any], tokens: Tokens | None, answers: Predictions
-    ) -> None:
-        start = self._answers.append(answers)
-        self._rows.update(zip(fresh, range(start, start + len(fresh)), strict=True))
-        if tokens is not None:
-            self._by_tokens.add(tokens, start)
-        elif isinstance(self._model, TokenModel):
-            self._by_tokens.add_unread([*fresh.values()], start)
+            self._advance(len(fresh) - int(missing.sum()), len(fresh))
+        return answers.take(np.arange(len(fresh))), tokens
 
     def _ask(
         self,
@@ -370,8 +320,6 @@ class SharedPredictor:
         assert isinstance(self._model, ParallelModel)
         workers = self._model.workers
         pool = ThreadPoolExecutor(workers, "auditkit-model")
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_SECONDS)
         queue = iter(batches)
         running: dict[Future[A], Batch] = {}
         try:
@@ -389,7 +337,6 @@ class SharedPredictor:
                     yield batch, self._checked(future.result(), len(batch.asked))
         finally:
             pool.shutdown(cancel_futures=True)
-            sys.setswitchinterval(interval)
 
     def _checked(self, answer: A, asked: int) -> A:
         if len(answer) != asked:
@@ -397,10 +344,6 @@ class SharedPredictor:
                 f"{self._model.name} was asked about {asked} inputs and answered {len(answer)}."
             )
         return answer
-
-
-def _keys(items: Sequence[Any]) -> list[Hashable]:
-    return [item if type(item) is str else content_key(item) for item in items]
 
 
 def _checked_vectors(model: EmbeddingModel, vectors: Vectors) -> Vectors:

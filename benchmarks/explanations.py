@@ -65,9 +65,9 @@ class Asked(SharedPredictor):
         super().__init__(model)
         self.texts: list[str] = []
 
-    def predict_in_parts(self, inputs: Any) -> Any:
+    def predict(self, inputs: Any) -> Any:
         self.texts.extend(inputs)
-        return super().predict_in_parts(inputs)
+        return super().predict(inputs)
 
 
 @dataclass(frozen=True)

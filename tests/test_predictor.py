@@ -88,48 +88,6 @@ def test_each_distinct_input_reaches_the_model_once(model: Counting) -> None:
     assert again.labels.tolist() == [1, 0, 1]
 
 
-@pytest.mark.parametrize("model", [Counting(), CountingTokens(), Counting(scored=False)])
-def test_parts_are_together_what_is_answered_at_once(model: Counting) -> None:
-    predictor, asked = SharedPredictor(model), texts(300) + texts(50)
-    predictor.predict(asked[20:40])
-    parts = list(predictor.predict_in_parts(asked))
-    assert len(parts) > 2
-    positions = np.concatenate([places for places, _ in parts])
-    assert sorted(positions.tolist()) == list(range(len(asked)))
-    labels = np.concatenate([answers.labels for _, answers in parts])
-    expected = SharedPredictor(model).predict(asked)
-    assert labels.tolist() == expected.labels[positions].tolist()
-    if expected.probabilities is not None:
-        scores = np.concatenate([answers.probabilities for _, answers in parts])
-        assert np.array_equal(scores, expected.probabilities[positions])
-    before = len(model.batches)
-    assert predictor.predict(asked).labels.tolist() == expected.labels.tolist()
-    assert len(model.batches) == before
-    assert predictor.statistics.asked == 20 + 2 * len(asked)
-
-
-def test_what_needs_no_asking_comes_before_the_model_is_asked() -> None:
-    model = Counting()
-    predictor = SharedPredictor(model)
-    predictor.predict(["a", "bb"])
-    positions, answers = next(predictor.predict_in_parts(["ccc", "bb", "a"]))
-    assert positions.tolist() == [1, 2]
-    assert answers.labels.tolist() == [0, 1]
-    assert model.asked == ["a", "bb"]
-
-
-def test_parts_that_nobody_waited_for_are_asked_again() -> None:
-    model = CountingTokens()
-    predictor, asked = SharedPredictor(model, batch_tokens=40), texts(30)
-    parts = predictor.predict_in_parts(asked)
-    next(parts), next(parts)
-    parts.close()
-    assert predictor.statistics.distinct == 0
-    assert np.array_equal(
-        predictor.predict(asked).labels, SharedPredictor(CountingTokens()).predict(asked).labels
-    )
-
-
 def test_inputs_of_different_type_are_different_inputs() -> None:
     model = Counting()
     SharedPredictor(model).predict(["1", 1, 1.0, True, None, b"1", ("1",), ["1"], np.int64(1)])

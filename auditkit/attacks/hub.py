@@ -123,9 +123,7 @@ class _Wrapper:
     """TextAttack looks at its class to warn about tasks it does not know."""
 
     def __call__(self, texts: Sequence[str]) -> Any:
-        import torch
-
-        return torch.from_numpy(ask_from_task(texts))
+        return ask_from_task(texts)
 
 
 class _Hub:
@@ -161,7 +159,7 @@ class _Hub:
 
         settings = self._settings
         hub = Interleaving(
-            lambda queries: [(np.arange(len(queries)), _scores(self._ask(queries)).numpy())],
+            lambda queries: _scores(self._ask(queries)),
             settings.in_flight,
             settings.timeout,
             at_work,

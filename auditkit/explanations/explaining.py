@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.attribution import Attribution, Effort, words_of
 from auditkit.check import Predictor
 from auditkit.errors import AuditkitError, ModelError
 from auditkit.explanations.methods import Method, method_named
 from auditkit.explanations.shap_methods import ExplainText
-from auditkit.interleaving import Interleaving, Part, Task, ask_from_task
+from auditkit.interleaving import Interleaving, Task, ask_from_task
 from auditkit.model import (
     Capability,
     Model,
@@ -151,20 +152,14 @@ class TextExplainer:
             except Exception as error:  # noqa: BLE001 - one text must not stop the others
                 yield job, error
 
-    def _probabilities(self, texts: list[str]) -> Iterator[Part]:
-        predictor = self._predictor
-        parts = (
-            predictor.predict_in_parts(texts)
-            if isinstance(predictor, SharedPredictor)
-            else [(np.arange(len(texts)), predictor.predict(texts))]
-        )
-        for positions, answers in parts:
-            if answers.probabilities is None:
-                raise ModelError(
-                    "the model answers without probabilities, which an explanation explains.",
-                    "Let it return a probability per class.",
-                )
-            yield positions, answers.probabilities
+    def _probabilities(self, texts: list[str]) -> NDArray[np.float64]:
+        scores = self._predictor.predict(texts).probabilities
+        if scores is None:
+            raise ModelError(
+                "the model answers without probabilities, which an explanation explains.",
+                "Let it return a probability per class.",
+            )
+        return scores
 
     def _cut(self, text: str) -> tuple[str, str]:
         """What the model reads of a text, and what the reader must know of it."""

@@ -14,9 +14,9 @@ from auditkit.explanations.shap_methods import ExplainText, kernel_shap, partiti
 from auditkit.explanations.word_methods import occlusion, random_weights
 from auditkit.model import TokenScores, WhiteBox
 
-IN_FLIGHT = 256
+IN_FLIGHT = 128
 """Examples explained at once by a method that asks a few texts at a time: the more, the fuller the
-batches. Their texts take about 50 MB."""
+batches, and the more texts in memory."""
 _FEW = 4
 """The same for a method that asks hundreds of texts at a time, and holds what it drew for them."""
 _TOGETHER = 32
