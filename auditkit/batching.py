@@ -64,7 +64,11 @@ def row_batches(missing: NDArray[np.bool_]) -> list[Batch]:
 def token_batches(
     tokens: Sequence[array[int]], missing: NDArray[np.bool_], budget: int
 ) -> list[Batch]:
-    """Batches of what is missing, by length; inputs with the same tokens are asked as one."""
+    """Batches of what is missing, by length; inputs with the same tokens are asked as one.
+
+    The largest come first, so that several workers end at nearly the same time, and what needs too
+    much memory fails early.
+    """
     place_of: dict[bytes, int] = {}
     places = np.array(
         [place_of.setdefault(one.tobytes(), len(place_of)) for one in tokens], dtype=np.int64
@@ -81,7 +85,8 @@ def token_batches(
         same = [positions[starts[place] : starts[place + 1]] for place in asked]
         rows = np.repeat(np.arange(len(asked)), [len(those) for those in same])
         batches.append(Batch(first[asked], np.concatenate(same), rows))
-    return batches
+    # The longest input of a batch is its first.
+    return sorted(batches, key=lambda batch: -len(tokens[batch.asked[0]]) * len(batch.asked))
 
 
 def missing_batches(missing: NDArray[np.bool_], split: Split) -> list[NDArray[np.int64]]:
@@ -115,7 +120,7 @@ def batches_by_length(tokens: Sequence[Sequence[int]], budget: int) -> Iterator[
 
     A batch also ends where padding the next input to it would cost more than a batch of its own.
     Equal lengths are ordered by content, so that the batches do not depend on the order of
-    `tokens`. The longest come first because they need the most memory: what fails, fails early.
+    `tokens`.
     """
     order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), tokens[i]))
     slack = budget * PADDING_SHARE

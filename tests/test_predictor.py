@@ -223,6 +223,15 @@ def test_of_texts_with_the_same_tokens_only_what_is_not_kept_gets_a_new_answer()
     assert [len(batch.asked) for batch in batches] == [2]
 
 
+def test_the_largest_batches_come_first_so_that_workers_end_together() -> None:
+    texts = ["a" * 30, *(letter * 9 for letter in "abcdefg"), "bb", "c"]
+    missing = np.ones(len(texts), dtype=np.bool_)
+    tokens = tokenized(CountingTokens(), texts)
+    batches = token_batches(tokens, missing, budget=64)
+    sizes = [max(len(tokens[row]) for row in batch.asked) * len(batch.asked) for batch in batches]
+    assert sizes == [63, 30, 4]
+
+
 def test_rows_without_tokens_are_asked_in_fixed_batches_in_first_seen_order() -> None:
     model = Counting()
     SharedPredictor(model).predict(range(BATCH_ROWS + 44))

@@ -14,7 +14,7 @@ from auditkit.explanations.shap_methods import ExplainText, kernel_shap, partiti
 from auditkit.explanations.word_methods import occlusion, random_weights
 from auditkit.model import TokenScores, WhiteBox
 
-IN_FLIGHT = 128
+IN_FLIGHT = 256
 """Examples explained at once by a method that asks a few texts at a time: the more, the fuller the
 batches, and the more texts in memory."""
 _FEW = 4

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from auditkit.attribution import Effort, without, words_of
+from auditkit.explanations import shap_methods
 from auditkit.explanations.explaining import TextExplainer
 from auditkit.explanations.shap_methods import load_shap
 from auditkit.models.transformers_text import TransformersText
@@ -40,9 +41,15 @@ def of_words() -> TextExplainer:
 
 
 @pytest.mark.parametrize("evaluations", [500, 40])
+@pytest.mark.parametrize("most_dense", [512, 5])
 def test_values_are_those_of_partition_shap_itself(
-    model: TransformersText, explainer: TextExplainer, evaluations: int
+    model: TransformersText,
+    explainer: TextExplainer,
+    monkeypatch: pytest.MonkeyPatch,
+    evaluations: int,
+    most_dense: int,
 ):
+    monkeypatch.setattr(shap_methods, "_MOST_DENSE", most_dense)
     effort = Effort(evaluations=evaluations, seed=5)
     found = dict(explainer.explain("shap", TEXTS, [1, 0, 1, 0], effort))
     for row, (text, label) in enumerate(zip(TEXTS, [1, 0, 1, 0], strict=True)):
