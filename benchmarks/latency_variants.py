@@ -11,10 +11,10 @@ $AUDITKIT_DATA/sst2/*.csv, or the columns `text` and `label` of --data; groups a
 texts, or --sensitive.
 
 With --peer-python, optimum-benchmark times the same model in a process of its own, by that Python
-(a virtual environment with optimum-benchmark 0.6 and transformers 4.57), between two timings of
-auditkit's: one batch of one length, tokens given. It says a median without bounds, of random token
-ids that are the same in every request, without tokenising, one model in each run; it looks at no
-answer, so it cannot tell that a variant is another model.
+(a virtual environment with optimum-benchmark 0.6 and transformers 4.57), in turn with auditkit: one
+batch of one length, tokens given. It says a median without bounds, of random token ids that are the
+same in every request, without tokenising, one model in each run; it looks at no answer, so it
+cannot tell that a variant is another model.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ VARIANTS = (
 )  # fmt: skip
 FAR_SLOWER = 10.0
 """Ratio from which on a variant is not attacked: it would take hours."""
+PEER_TURNS = 3
 PEER = """
 import json, logging, sys
 from optimum_benchmark import Benchmark, BenchmarkConfig, InferenceConfig, InlineConfig
@@ -246,12 +247,27 @@ class TokensGiven:
 
 
 def beside_peer(model: TransformersText, data: AuditData, options: argparse.Namespace) -> None:
-    """The peer's median between two of auditkit's."""
+    """The peer's medians and spread, in turn with auditkit's."""
     texts = [str(one) for one in data.inputs]
     length = round(statistics.median(len(ids) for ids in model.tokenize(texts)))
     ids = np.random.default_rng(0).integers(1000, 20_000, (options.batch, length)).tolist()
     print(f"\nOne batch of {options.batch} x {length} tokens, milliseconds, tokens given:")
-    ours(model, ids, options.requests)
+    own, peer = [], []
+    for _ in range(PEER_TURNS):
+        own.append(ours(model, ids, options.requests))
+        peer.append(theirs(options, length))
+    for name, turns in {"auditkit": own, "optimum-benchmark": peer}.items():
+        medians = ", ".join(f"{np.median(took):.3f}" for took in turns)
+        low, middle, high = np.quantile(np.concatenate(turns), (0.1, 0.5, 0.9))
+        print(
+            f"  {name:<18} p50 {middle:.3f} of all; p10 {low:.3f}, p90 {high:.3f}; each {medians}"
+        )
+    bounds = quantile_interval(np.sort(np.concatenate(own)), 0.5, WHISKER_ALPHA)
+    print(f"  auditkit bounds its median: {bounds.lower:.3f} to {bounds.upper:.3f}")
+
+
+def theirs(options: argparse.Namespace, length: int) -> NDArray[np.float64]:
+    """The peer's times in milliseconds."""
     command = [options.peer_python, "-c", PEER, str(options.model), str(options.batch)]
     done = subprocess.run(
         [*command, str(length), str(options.requests)],
@@ -259,25 +275,15 @@ def beside_peer(model: TransformersText, data: AuditData, options: argparse.Name
     )  # fmt: skip
     told = [line for line in done.stdout.splitlines() if line.startswith("LATENCIES ")]
     if not told:
-        print("optimum-benchmark failed:", done.stderr.strip().splitlines()[-1:])
-    else:
-        took = [1e3 * one for one in json.loads(told[0].removeprefix("LATENCIES "))]
-        median = statistics.median(took)
-        print(f"  optimum-benchmark  p50 {median:.3f} of {len(took):,} (no bounds)")
-    ours(model, ids, options.requests)
+        raise SystemExit(f"optimum-benchmark failed: {done.stderr.strip().splitlines()[-1:]}")
+    return 1e3 * np.array(json.loads(told[0].removeprefix("LATENCIES ")))
 
 
-def ours(model: TransformersText, ids: list[list[int]], requests: int) -> None:
-    """auditkit's median with its 95 % interval."""
+def ours(model: TransformersText, ids: list[list[int]], requests: int) -> NDArray[np.float64]:
+    """auditkit's times in milliseconds."""
     asker = Asker(TokensGiven(model, ids), ("",), HostClock())
     warm_up(asker, 10.0)
-    timings = single_stream(asker, Length(1e-3, requests), np.random.default_rng(0))
-    took = np.sort(timings.latency) / 1e6
-    bounds = quantile_interval(took, 0.5, WHISKER_ALPHA)
-    print(
-        f"  auditkit           p50 {np.median(took):.3f} of {len(took):,} "
-        f"({bounds.lower:.3f} to {bounds.upper:.3f})"
-    )
+    return single_stream(asker, Length(1e-3, requests), np.random.default_rng(0)).latency / 1e6
 
 
 def main() -> int:
