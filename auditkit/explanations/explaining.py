@@ -33,6 +33,9 @@ from auditkit.random_streams import RandomStreams, untouched_randomness
 
 REMEMBERED = 20_000
 """Attributions that are kept in memory for the next check."""
+MOST_CHARACTERS = 64_000
+"""Characters of the texts that are explained at once: each is asked about masked, hundreds of times
+or more, and few long texts fill the batches as well as many short ones."""
 _LONGEST_REASON = 200
 
 
@@ -117,19 +120,19 @@ class TextExplainer:
         model = self._model
         tokenizer = model.text_tokenizer() if isinstance(model, ReadingModel) else None
         explain = method.by_asking(tokenizer)
-        for start in range(0, len(jobs), method.together):
+        for group in _groups(jobs, method.together):
             with self._forgetting():
                 tasks = (
                     Task(
-                        row,
-                        partial(_guarded, explain, jobs[row], effort),
+                        place,
+                        partial(_guarded, explain, job, effort),
                         RandomStreams.seeded(effort.seed),
                     )
-                    for row in range(start, min(start + method.together, len(jobs)))
+                    for place, job in enumerate(group)
                 )
                 hub = Interleaving(self._probabilities, method.in_flight, at_work=_at_work)
                 for task, said in hub.run(tasks):
-                    yield jobs[task.row], said
+                    yield group[task.row], said
 
     def _forgetting(self) -> AbstractContextManager[None]:
         if isinstance(self._predictor, SharedPredictor):
@@ -205,6 +208,20 @@ class _Job:
             method, self.text, self.label, features, said.weights, said.total,
             asked=said.passes, note=self.note,
         )  # fmt: skip
+
+
+def _groups(jobs: Sequence[_Job], most: int) -> Iterator[list[_Job]]:
+    """What is explained at once: so many texts at most, and no more than memory has room for."""
+    group: list[_Job] = []
+    characters = 0
+    for job in jobs:
+        characters += len(job.read)
+        if group and (len(group) == most or characters > MOST_CHARACTERS):
+            yield group
+            group, characters = [], len(job.read)
+        group.append(job)
+    if group:
+        yield group
 
 
 @contextmanager

@@ -47,9 +47,9 @@ def partition_shap(tokenizer: Any | None) -> ExplainText:
 
 @cache
 def _partition_explainer() -> Any:
-    """`shap.PartitionExplainer` with the masks of its clusters in an array.
+    """`shap.PartitionExplainer`, but with the masks of clusters in an array.
 
-    It takes row after row out of a sparse matrix otherwise, which is a third of its own time.
+    Its own are rows of a sparse matrix; taking them out was a third of the time it took for itself.
     """
 
     class DenseMasks(load_shap().PartitionExplainer):  # type: ignore[misc]

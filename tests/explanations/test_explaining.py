@@ -98,6 +98,24 @@ def test_masked_texts_are_forgotten_and_the_audited_ones_are_not(monkeypatch):
     assert predictor.predict(TEXTS).labels.tolist() == [0] * len(TEXTS)
 
 
+def test_of_long_texts_few_are_explained_at_once(monkeypatch):
+    class Counting(SharedPredictor):
+        forgot = 0
+
+        def forgetting(self):
+            self.forgot += 1
+            return super().forgetting()
+
+    model = FakeModel(reads_zq)
+    for characters, groups in ((10_000, 1), (len(TEXTS[0]) + len(TEXTS[1]), 2), (1, len(TEXTS))):
+        monkeypatch.setattr(explaining, "MOST_CHARACTERS", characters)
+        predictor = Counting(model)
+        explainer = TextExplainer(predictor, model)
+        found = dict(explainer.explain("occlusion", TEXTS, LABELS, SMALL))
+        assert sorted(found) == list(range(len(TEXTS)))
+        assert predictor.forgot == groups
+
+
 def test_forgetting_keeps_answers_right_for_texts_with_the_same_tokens(model):
     predictor = SharedPredictor(model)
     first = predictor.predict(["good film"]).probabilities
