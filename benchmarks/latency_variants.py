@@ -14,7 +14,8 @@ With --peer-python, optimum-benchmark times the same model in a process of its o
 (a virtual environment with optimum-benchmark 0.6 and transformers 4.57), in turn with auditkit: one
 batch of one length, tokens given. It says a median without bounds, of random token ids that are the
 same in every request, without tokenising, one model in each run; it looks at no answer, so it
-cannot tell that a variant is another model.
+cannot tell that a variant is another model. Its transformers is the older one: in a plain loop over
+this model 4.57 takes 6 to 11 % less time than 5.23, and auditkit as long as the loop.
 """
 
 from __future__ import annotations
