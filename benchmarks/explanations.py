@@ -71,7 +71,7 @@ class InTurn(SharedPredictor):
         self.distinct: dict[str, None] = {}
         self.forward = 0.0
         """Seconds that the other one took."""
-        self._model, self._clocked = model, clocked
+        self._clocked = clocked
         self._answered = 0
 
     def predict(self, inputs: Any) -> Any:
