@@ -306,6 +306,7 @@ def main() -> int:
         if options.only in (None, "shap"):
             shap_table(bench, model)
         if options.only in (None, "limit"):
+            bench.ours(model, "shap", Effort(evaluations=20), texts[:2])
             many, repeats = texts[: options.many], range(options.repeats)
             show_limit("SHAP", [bench.limit(model, "shap", Effort(), many) for _ in repeats])
         if options.only in (None, "auto") and options.auto:
