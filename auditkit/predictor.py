@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from auditkit.batching import Batch, row_batches, token_batches, tokenized
 from auditkit.content import content_digest, content_key
 from auditkit.errors import ModelError
+from auditkit.freed_memory import give_back_freed_memory
 from auditkit.model import (
     Capability,
     EmbeddingModel,
@@ -30,6 +31,8 @@ from auditkit.prediction_store import PredictionStore
 from auditkit.result import PredictorStatistics
 from auditkit.token_answers import TokenAnswers, Tokens
 
+KEPT_SECONDS = 1.0
+"""Of the model's work; then the memory it freed is given back, which takes milliseconds."""
 Advance = Callable[[int, int], None]
 """Told (inputs answered, inputs to answer) after each batch of one request."""
 
@@ -82,7 +85,7 @@ class SharedPredictor:
         self._vectors: dict[Hashable, NDArray[np.float32]] = {}
         self._asked = self._tokens = self._padding = self._batches = self._cached = 0
         self._forgotten = 0
-        self.seconds = 0.0
+        self.seconds = self._given_back = 0.0
         """Spent waiting for the model's forward pass."""
         self.tokenize_seconds = 0.0
         """Spent in the tokenizer."""
@@ -207,7 +210,7 @@ class SharedPredictor:
             vectors[positions] = _checked_vectors(model, answer)
             if kept is not None:
                 kept.keep([digests[position] for position in positions], answer)
-            self._batches += 1
+            self._count_batch()
             done += len(positions)
             self._advance(done, len(fresh))
         return vectors
@@ -259,7 +262,7 @@ class SharedPredictor:
             (model.predict, model.predict_tokens if isinstance(model, TokenModel) else None),
         ):
             take(new[positions], answer)
-            self._batches += 1
+            self._count_batch()
             self._advance(len(fresh) - int(missing.sum()), len(fresh))
         return answers.take(np.arange(len(fresh))), tokens
 
@@ -297,6 +300,12 @@ class SharedPredictor:
                 self._tokens += sum(lengths)
                 self._padding += max(lengths) * len(lengths) - sum(lengths)
                 yield batch.answered, answer[batch.rows]
+
+    def _count_batch(self) -> None:
+        self._batches += 1
+        if self.seconds - self._given_back >= KEPT_SECONDS:
+            give_back_freed_memory()
+            self._given_back = self.seconds
 
     def _tokenized(self, model: TokenModel, inputs: list[Any]) -> Tokens:
         began = time.perf_counter()

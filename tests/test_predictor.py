@@ -247,6 +247,17 @@ def test_cost_is_counted() -> None:
     assert predictor.seconds > 0
 
 
+@pytest.mark.parametrize(("seconds", "times"), [(0.0, 3), (1e9, 0)])
+def test_freed_memory_is_given_back_after_some_work_of_the_model(
+    seconds: float, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditkit.predictor.KEPT_SECONDS", seconds)
+    given: list[int] = []
+    monkeypatch.setattr("auditkit.predictor.give_back_freed_memory", lambda: given.append(1))
+    SharedPredictor(Counting()).predict(range(2 * BATCH_ROWS + 1))
+    assert len(given) == times
+
+
 def test_progress_counts_up_to_the_new_inputs() -> None:
     told: list[tuple[int, int]] = []
     model = CountingTokens()
