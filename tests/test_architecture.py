@@ -30,6 +30,7 @@ LAYERS = [
         "prediction_store",
         "sqlite_file",
         "cores",
+        "freed_memory",
         "preflight",
         "baseline",
         "store",
