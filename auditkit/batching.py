@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,9 +20,9 @@ from auditkit.model import TOKENIZED_INPUTS, TokenModel
 BATCH_ROWS = 256
 """Inputs of one batch for a model that has no tokens to count."""
 
-PADDING_SHARE = 1 / 32
-"""Padding of a batch as a share of its budget, from which on one more batch is cheaper. A batch
-costs about as much as 30 tokens on a CPU core; where it costs more, larger budgets are used too."""
+BATCH_COST = 1 / 32
+"""What a batch costs besides its tokens, as a share of its budget: about 30 tokens on a CPU core;
+where it costs more, larger budgets are used too."""
 
 Split = Callable[[NDArray[np.int64]], Iterator[NDArray[np.int64]]]
 
@@ -118,19 +122,36 @@ def by_length(
 def batches_by_length(tokens: Sequence[Sequence[int]], budget: int) -> Iterator[NDArray[np.int64]]:
     """Positions of each batch, longest inputs first, at most `budget` padded tokens in each.
 
-    A batch also ends where padding the next input to it would cost more than a batch of its own.
     Equal lengths are ordered by content, so that the batches do not depend on the order of
     `tokens`.
     """
     order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), tokens[i]))
-    slack = budget * PADDING_SHARE
-    start, longest, padding = 0, 0, 0
-    for end, position in enumerate(order):
-        length = len(tokens[position])
-        padding += longest - length
-        if end == start or longest * (end - start + 1) > budget or padding > slack:
-            if end > start:
-                yield np.array(order[start:end], dtype=np.int64)
-            start, longest, padding = end, length, 0
-    if order:
-        yield np.array(order[start:], dtype=np.int64)
+    ends = _cheapest_ends([len(tokens[position]) for position in order], budget)
+    for start, end in pairwise((0, *ends)):
+        yield np.array(order[start:end], dtype=np.int64)
+
+
+def _cheapest_ends(lengths: Sequence[int], budget: int) -> list[int]:
+    """Where to end batches of inputs, longest first, so that they cost least: a shortest path.
+
+    A batch ends where the length changes or the budget is full. The cost is that of all tokens,
+    padding included, and `BATCH_COST` for each batch.
+    """
+    last = len(lengths)
+    changes = [*(i for i in range(1, last) if lengths[i] != lengths[i - 1]), last]
+    costs, starts, reached = {0: 0.0}, {}, [0]
+    while (start := heappop(reached)) < last:
+        longest = max(lengths[start], 1)
+        full = min(start + max(budget // longest, 1), last)
+        within = changes[bisect_right(changes, start) : bisect_left(changes, full)]
+        for end in (*within, full):
+            if end not in costs:
+                heappush(reached, end)
+            cost = costs[start] + longest * (end - start) + budget * BATCH_COST
+            if cost < costs.get(end, math.inf):
+                costs[end], starts[end] = cost, start
+    ends: list[int] = []
+    while last > 0:
+        ends.append(last)
+        last = starts[last]
+    return ends[::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditkit.batching import BATCH_ROWS, batches_by_length, token_batches, tokenized
+from auditkit.batching import BATCH_COST, BATCH_ROWS, batches_by_length, token_batches, tokenized
 from auditkit.check import Predictor
 from auditkit.content import content_key
 from auditkit.errors import ModelError
@@ -147,6 +148,39 @@ def test_a_batch_ends_where_padding_would_cost_more_than_another_batch() -> None
     assert [batch.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6]]
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9))
+def test_no_other_batches_of_inputs_by_length_cost_less(lengths: list[int]) -> None:
+    budget = 60 * len(lengths)  # which is never full
+    lengths.sort(reverse=True)
+
+    def cost(ends: Sequence[int]) -> float:
+        batches = list(itertools.pairwise((0, *ends, len(lengths))))
+        padded = sum(lengths[start] * (end - start) for start, end in batches)
+        return padded + len(batches) * budget * BATCH_COST
+
+    inside = range(1, len(lengths))
+    others = [cost(e) for k in range(len(lengths)) for e in itertools.combinations(inside, k)]
+    found = [len(batch) for batch in batches_by_length([[0] * n for n in lengths], budget)]
+    assert cost([*itertools.accumulate(found)][:-1]) == min(others)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.integers(60, 300))
+def test_batches_cost_no_more_than_filling_one_after_the_other(
+    lengths: list[int], budget: int
+) -> None:
+    lengths.sort(reverse=True)
+    one_by_one, start = 0.0, 0
+    while start < len(lengths):
+        size = min(budget // lengths[start], len(lengths) - start)
+        one_by_one += lengths[start] * size + budget * BATCH_COST
+        start += size
+    batches = list(batches_by_length([[0] * n for n in lengths], budget))
+    cost = sum(lengths[batch[0]] * len(batch) + budget * BATCH_COST for batch in batches)
+    assert cost <= one_by_one
+
+
 def test_batches_do_not_depend_on_the_order_of_the_inputs() -> None:
     asked = texts(100)
     first, second = CountingTokens(), CountingTokens()
@@ -240,10 +274,10 @@ def test_rows_without_tokens_are_asked_in_fixed_batches_in_first_seen_order() ->
 
 def test_cost_is_counted() -> None:
     predictor = SharedPredictor(CountingTokens(), batch_tokens=64)
-    predictor.predict(["aaa", "bb", "c", "c"])
+    predictor.predict(["aaaaaa", "bb", "c", "c"])
     statistics = predictor.statistics
     assert (statistics.asked, statistics.distinct, statistics.batches) == (4, 3, 2)
-    assert (statistics.tokens, statistics.padding) == (6, 1)
+    assert (statistics.tokens, statistics.padding) == (9, 1)
     assert predictor.seconds > 0
 
 
