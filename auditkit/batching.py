@@ -132,10 +132,11 @@ def batches_by_length(tokens: Sequence[Sequence[int]], budget: int) -> Iterator[
 
 
 def _cheapest_ends(lengths: Sequence[int], budget: int) -> list[int]:
-    """Where to end batches of inputs, longest first, so that they cost least: a shortest path.
+    """Where to end batches of inputs, longest first.
 
-    A batch ends where the length changes or the budget is full. The cost is that of all tokens,
-    padding included, and `BATCH_COST` for each batch.
+    Of the ways to end each where the length changes or the budget is full, that which costs least:
+    a shortest path. The cost is that of all tokens, padding included, and `BATCH_COST` for each
+    batch. Ends within a length could save a little more, for many times the work.
     """
     last = len(lengths)
     changes = [*(i for i in range(1, last) if lengths[i] != lengths[i - 1]), last]

@@ -12,8 +12,9 @@ from typing import Any
 def give_back_freed_memory() -> None:
     """Give it back to the system, where the C library does so on request (glibc).
 
-    What batches of ever other shapes leave behind is never quite what the next one needs: of a
-    model asked by two threads it keeps several hundred megabytes, ever more for minutes.
+    It can give back by itself only what lies above all that is in use. oneDNN keeps a kernel for
+    each shape of a batch, on the heap of the thread that asked, so that what lies below adds up to
+    several hundred megabytes within minutes.
     """
     trim = _malloc_trim()
     if trim is not None:

@@ -85,8 +85,9 @@ class SharedPredictor:
         self._vectors: dict[Hashable, NDArray[np.float32]] = {}
         self._asked = self._tokens = self._padding = self._batches = self._cached = 0
         self._forgotten = 0
-        self.seconds = self._given_back = 0.0
+        self.seconds = 0.0
         """Spent waiting for the model's forward pass."""
+        self._given_back_at = 0.0
         self.tokenize_seconds = 0.0
         """Spent in the tokenizer."""
 
@@ -210,7 +211,7 @@ class SharedPredictor:
             vectors[positions] = _checked_vectors(model, answer)
             if kept is not None:
                 kept.keep([digests[position] for position in positions], answer)
-            self._count_batch()
+            self._batch_answered()
             done += len(positions)
             self._advance(done, len(fresh))
         return vectors
@@ -262,7 +263,7 @@ class SharedPredictor:
             (model.predict, model.predict_tokens if isinstance(model, TokenModel) else None),
         ):
             take(new[positions], answer)
-            self._count_batch()
+            self._batch_answered()
             self._advance(len(fresh) - int(missing.sum()), len(fresh))
         return answers.take(np.arange(len(fresh))), tokens
 
@@ -301,11 +302,11 @@ class SharedPredictor:
                 self._padding += max(lengths) * len(lengths) - sum(lengths)
                 yield batch.answered, answer[batch.rows]
 
-    def _count_batch(self) -> None:
+    def _batch_answered(self) -> None:
         self._batches += 1
-        if self.seconds - self._given_back >= KEPT_SECONDS:
+        if self.seconds - self._given_back_at >= KEPT_SECONDS:
             give_back_freed_memory()
-            self._given_back = self.seconds
+            self._given_back_at = self.seconds
 
     def _tokenized(self, model: TokenModel, inputs: list[Any]) -> Tokens:
         began = time.perf_counter()

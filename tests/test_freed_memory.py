@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import resource
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ MEBIBYTE = 1 << 20
 def resident() -> int:
     """Bytes of this process in memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
+    return pages * resource.getpagesize()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
