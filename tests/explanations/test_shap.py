@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +66,77 @@ def test_values_are_those_of_partition_shap_itself(
         assert np.argsort(-found[row].weights)[:3].tolist() == np.argsort(-inner)[:3].tolist()
         words = [text[start:end] for ((start, end),) in found[row].features]
         assert words == text.split()
+
+
+def word_level(model: TransformersText) -> Any:
+    return model.text_tokenizer()
+
+
+def of_regular_expression(_: TransformersText) -> None:
+    return None
+
+
+def byte_level(_: TransformersText) -> Any:
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import RobertaTokenizer
+
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokens = [*specials, *sorted(ByteLevel.alphabet()), "Ġt", "Ġth", "in", "ing"]
+    vocabulary = {token: place for place, token in enumerate(tokens)}
+    merges = [("Ġ", "t"), ("Ġt", "h"), ("i", "n"), ("in", "g")]
+    return RobertaTokenizer(vocab=vocabulary, merges=merges)
+
+
+PIECES = [("▁", -3.0), *((letter, -5.0) for letter in "abcdefghilmnorstuvwy.,'"), ("▁the", -1.0)]
+
+
+def sentence_pieces(_: TransformersText) -> Any:
+    from transformers import AlbertTokenizer
+
+    specials = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+    return AlbertTokenizer(vocab=[*((special, 0.0) for special in specials), *PIECES])
+
+
+def sentence_pieces_without_a_mask(_: TransformersText) -> Any:
+    from transformers import T5Tokenizer
+
+    specials = ["<pad>", "</s>", "<unk>"]
+    return T5Tokenizer(vocab=[*((special, 0.0) for special in specials), *PIECES], extra_ids=0)
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [word_level, of_regular_expression, byte_level, sentence_pieces, sentence_pieces_without_a_mask],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *TEXTS[:2],
+        "  The film's  ending:\n\tnot\u00a0good 😀 ▁ ...",
+        "good [SEP] and awful </s> [MASK] the <s>",
+        "\u202eold\u202c שלום \x1c\x00 a\ud800",
+    ],
+)
+def test_what_is_asked_is_what_shap_itself_would_ask(
+    model: TransformersText, tokenizer: Callable[[TransformersText], Any], text: str
+):
+    text = text.encode("utf-8", "replace").decode()
+    asked: list[list[str]] = []
+
+    def ask(texts: list[str]) -> np.ndarray:
+        asked.append([str(one) for one in texts])
+        return np.array([[len(one), sum(map(ord, one))] for one in texts], dtype=np.float64)
+
+    masker = shap.maskers.Text(tokenizer(model))
+    theirs = shap.utils.MaskedModel(ask, masker, shap.links.identity, True, text)
+    ours = shap_methods.MaskedText(theirs)
+    assert len(ours) == len(theirs)
+    draw = np.random.default_rng(0)
+    for shown in (0.1, 0.5, 0.9, 0.97):
+        masks = draw.random((40, len(ours))) < shown
+        masks[20:30, 1:-1] = masks[20, 1:-1]  # hide the same, but for what is never hidden
+        np.testing.assert_array_equal(ours(masks), theirs(masks))
+        assert asked[-2] == asked[-1]
 
 
 def test_values_are_those_of_kernel_shap_itself(explainer: TextExplainer):
