@@ -106,7 +106,13 @@ def sentence_pieces_without_a_mask(_: TransformersText) -> Any:
 
 @pytest.mark.parametrize(
     "tokenizer",
-    [word_level, of_regular_expression, byte_level, sentence_pieces, sentence_pieces_without_a_mask],
+    [
+        word_level,
+        of_regular_expression,
+        byte_level,
+        sentence_pieces,
+        sentence_pieces_without_a_mask,
+    ],
 )
 @pytest.mark.parametrize(
     "text",
@@ -122,13 +128,14 @@ def test_what_is_asked_is_what_shap_itself_would_ask(
 ):
     text = text.encode("utf-8", "replace").decode()
     asked: list[list[str]] = []
+    linearize = True  # as by default
 
     def ask(texts: list[str]) -> np.ndarray:
         asked.append([str(one) for one in texts])
         return np.array([[len(one), sum(map(ord, one))] for one in texts], dtype=np.float64)
 
     masker = shap.maskers.Text(tokenizer(model))
-    theirs = shap.utils.MaskedModel(ask, masker, shap.links.identity, True, text)
+    theirs = shap.utils.MaskedModel(ask, masker, shap.links.identity, linearize, text)
     ours = shap_methods.MaskedText(theirs)
     assert len(ours) == len(theirs)
     draw = np.random.default_rng(0)
