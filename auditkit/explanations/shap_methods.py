@@ -75,18 +75,21 @@ class MaskedText:
     """
 
     def __init__(self, masked_model: Any) -> None:
+        from shap.utils import safe_isinstance
+        from shap.utils.transformers import SENTENCEPIECE_TOKENIZERS, getattr_silent
+
         masker, (text,) = masked_model.masker, masked_model.args
         self._length = len(masked_model)
         self._model = masked_model.model
         self._varies = ~masker.invariants(text)[0]
-        separator = getattr(masker.tokenizer, "sep_token", None)
+        separator = getattr_silent(masker.tokenizer, "sep_token")
         segments = np.array(masker.token_segments(text)[0]).tolist()
         self._segments = [(segment, segment == separator) for segment in segments]
         for place in [*range(masker.keep_prefix), *range(-masker.keep_suffix, 0)]:
             self._segments[place] = (segments[place], True)
         self._mask = " " + masker.mask_token
         self._collapse = masker.collapse_mask_token
-        self._sentencepiece = _is_sentencepiece(masker.tokenizer)
+        self._sentencepiece = safe_isinstance(masker.tokenizer, SENTENCEPIECE_TOKENIZERS)
 
     def __len__(self) -> int:
         return self._length
@@ -111,15 +114,6 @@ class MaskedText:
                 masked = True
         whole = "".join(parts)
         return " ".join((whole.replace("▁", " ") if self._sentencepiece else whole).split())
-
-
-def _is_sentencepiece(tokenizer: Any) -> bool:
-    """Whether shap takes its tokens for those of a sentencepiece tokenizer."""
-    from shap.utils import safe_isinstance
-    from shap.utils.transformers import SENTENCEPIECE_TOKENIZERS
-
-    found: bool = safe_isinstance(tokenizer, SENTENCEPIECE_TOKENIZERS)
-    return found
 
 
 def kernel_shap(text: str, label: int, ask: Ask, effort: Effort) -> Attribution:
