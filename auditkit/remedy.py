@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,10 +254,6 @@ def not_run_otherwise(backend: str) -> Path:
     raise RemedyError(f"no folder can be made here that is run as {backend}.")
 
 
-def _temporary() -> Path:
-    return Path(tempfile.mkdtemp(prefix="auditkit-"))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class RemedyContext:
     """Everything a remedy may use. It never sees the rows under audit.
@@ -272,9 +267,9 @@ class RemedyContext:
         fine_tune: Trains.
         seed: Seed of this remedy.
         rng: Random numbers of this remedy alone; the same seed gives the same stream.
+        work: Where to put a model folder that `fine_tune` does not make.
         kept: Finished parts of the remedy's work, for when it is cut off.
         digest: Digest of the model to repair.
-        work: Where to put a model folder that `fine_tune` does not make.
         head: Opens the last layer of the model to repair, if that is linear.
         blocks: Opens the stack of layers of the model to repair.
         run_by: A new folder with the model to repair as it is, that says by which backend it is
@@ -291,9 +286,9 @@ class RemedyContext:
     fine_tune: FineTune
     seed: int
     rng: np.random.Generator
+    work: Path
     kept: Kept = field(default_factory=KeptInMemory)
     digest: str = ""
-    work: Path = field(default_factory=_temporary)
     head: Callable[[], LinearHead] = no_head
     blocks: Callable[[], Blocks] = no_blocks
     run_by: Callable[[str], Path] = not_run_otherwise

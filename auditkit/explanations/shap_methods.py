@@ -71,7 +71,7 @@ class MaskedText:
     """A `shap.utils.MaskedModel` of one text and a `shap.maskers.Text`, called with masks.
 
     Theirs writes each masked text, and takes the mean of its one answer, in dozens of calls of
-    numpy: more than half of the time that SHAP took for itself.
+    numpy: nearly half of the time that SHAP took for itself.
     """
 
     def __init__(self, masked_model: Any) -> None:

@@ -177,7 +177,7 @@ def handed(remedy: str, data: AuditData, **chosen: Any) -> tuple[Kept, list[str]
     kept, said = Kept(Path("model")), []
     made = RemedyContext(
         model=Path("model"), train=data, validation=data, predictor=None, ask=None,
-        fine_tune=kept, seed=0, rng=np.random.default_rng(0), note=said.append,
+        fine_tune=kept, seed=0, rng=np.random.default_rng(0), work=Path("made"), note=said.append,
     )  # fmt: skip
     REMEDIES[remedy].apply(made, params(remedy, **chosen))
     return kept, said

@@ -61,6 +61,7 @@ def context(folder: Path, model: Path, **changed: Any) -> RemedyContext:
         "fine_tune": shop.fine_tune,
         "seed": 0,
         "rng": np.random.default_rng(0),
+        "work": folder / "made",
         "blocks": lambda: OpenedBlocks(config, folder / "blocks"),
         "run_by": lambda backend: run_by(config, backend, folder / "run"),
     }

@@ -70,6 +70,7 @@ def context(folder: Path, model: Path, train: AuditData, **shop: Any) -> RemedyC
         fine_tune=bench.fine_tune,
         seed=0,
         rng=np.random.default_rng(0),
+        work=folder / "made",
         head=lambda: OpenedHead(config, folder),
         note=notes.append,
     )

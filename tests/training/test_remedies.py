@@ -43,6 +43,7 @@ def context(folder: Path, model: Path, train: AuditData, **changed: Any) -> Reme
         "fine_tune": shop.fine_tune,
         "seed": 0,
         "rng": np.random.default_rng(0),
+        "work": folder / "made",
         "kept": KeptInFolder(folder / "kept"),
     }
     return RemedyContext(**(settings | changed))

@@ -63,6 +63,7 @@ def context(too_sure: Path, tmp_path: Path) -> Callable[..., RemedyContext]:
             "fine_tune": opened(tmp_path / "work", model).fine_tune,
             "seed": 0,
             "rng": np.random.default_rng(0),
+            "work": tmp_path / "made",
             "head": lambda: OpenedHead(
                 ModelConfig(path=str(model), device="cpu"), tmp_path / "head"
             ),
