@@ -52,6 +52,7 @@ def test_the_global_generators_go_on_as_if_nothing_had_been(within):
     generator = np.random.get_bit_generator()
     found = [drawn()]
     with untouched_randomness(), untouched_randomness():
+        assert np.random.get_bit_generator() is not generator
         within()
     found.append(drawn())
     assert found == expected

@@ -79,20 +79,20 @@ class MaskedText:
         from shap.utils.transformers import SENTENCEPIECE_TOKENIZERS, getattr_silent
 
         masker, (text,) = masked_model.masker, masked_model.args
-        self._length = len(masked_model)
         self._model = masked_model.model
         self._varies = ~masker.invariants(text)[0]
         separator = getattr_silent(masker.tokenizer, "sep_token")
-        segments = np.array(masker.token_segments(text)[0]).tolist()
-        self._segments = [(segment, segment == separator) for segment in segments]
-        for place in [*range(masker.keep_prefix), *range(-masker.keep_suffix, 0)]:
-            self._segments[place] = (segments[place], True)
+        first, after = masker.keep_prefix, len(masked_model) - masker.keep_suffix
+        self._segments = [
+            (segment, segment == separator or not first <= place < after)
+            for place, segment in enumerate(np.array(masker.token_segments(text)[0]).tolist())
+        ]
         self._mask = " " + masker.mask_token
         self._collapse = masker.collapse_mask_token
         self._sentencepiece = safe_isinstance(masker.tokenizer, SENTENCEPIECE_TOKENIZERS)
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._segments)
 
     def __call__(self, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Answers, shape (masks, classes). A mask that hides nothing else has the answer before."""

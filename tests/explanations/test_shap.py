@@ -119,7 +119,7 @@ def sentence_pieces_without_a_mask(_: TransformersText) -> Any:
     [
         *TEXTS[:2],
         "  The film's  ending:\n\tnot\u00a0good 😀 ▁ ...",
-        "good [SEP] and awful </s> [MASK] the <s>",
+        "good [SEP] and awful[SEP]and the</s>the [MASK] the <s>",
         "\u202eold\u202c שלום \x1c\x00 a\ud800",
     ],
 )
